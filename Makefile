@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Every target sets up what it needs; a second call installs nothing and recompiles only what changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := $(VENV)/.tools-installed
+PACKAGE := $(VENV)/.package-installed
+COMPILED := $(VENV)/.kernels-compiled
+CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) 2>/dev/null)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench wheel clean
+
+help:  ## Print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+setup: $(COMPILED)  ## Create .venv, install the pinned tools, build the package in place
+
+$(TOOLS): constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "dash_kernels needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": call make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) setuptools cmake ninja pybind11 numpy torch
+	@touch $@
+
+# Installing the package builds the kernels too, so both stamps are made here.
+$(PACKAGE): $(TOOLS) pyproject.toml setup.py
+	$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@ $(COMPILED)
+
+$(COMPILED): $(PACKAGE) CMakeLists.txt $(CXX_FILES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+demo: setup  ## Search on real digits: the kernel chosen per layer, and the test scores (within 8 minutes on 2 cores)
+	$(BIN)/dash-search run mnist5k
+
+test: setup  ## Run every test on the compiled kernels; the last line is pytest's summary
+	@DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy, clang-format: check only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+format: setup  ## ruff and clang-format: rewrite
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+bench: setup  ## Time MixedConv beside its rivals, print the table, write it to bench/results (BENCH=--quick for a short one)
+	$(BIN)/python -m pytest bench/test_bench.py $(BENCH)
+
+wheel: setup  ## Build dist/*.whl against the torch in .venv
+	$(BIN)/python -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+clean:  ## Remove everything that is built, .venv included
+	rm -rf $(VENV) build dist *.egg-info dash_kernels/lib dash_kernels/_core*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

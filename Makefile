@@ -23,12 +23,12 @@ $(TOOLS): constraints.txt
 	$(PIP) setuptools cmake ninja pybind11 numpy torch
 	@touch $@
 
-# Installing the package builds the kernels too, so both stamps are made here.
-$(PACKAGE): $(TOOLS) pyproject.toml setup.py
-	$(PIP) --no-build-isolation --editable '.[dev]'
-	@touch $@ $(COMPILED)
+# The kernels are left to the next target: pip would hide the compiler's progress.
+$(PACKAGE): $(TOOLS) pyproject.toml
+	DASH_KERNELS_NO_BUILD=1 $(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
 
-$(COMPILED): $(PACKAGE) CMakeLists.txt $(CXX_FILES)
+$(COMPILED): $(PACKAGE) setup.py CMakeLists.txt $(CXX_FILES)
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 

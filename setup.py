@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hands the compiled parts over to CMake (CMakeLists.txt owns every source and flag); all metadata is in pyproject.toml."""
+"""Hands the compiled parts over to CMake, which owns sources and flags; all metadata is in pyproject.toml."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import shutil
@@ -25,7 +26,7 @@ def stop(reason: str) -> SystemExit:
 def wants_build() -> bool:
     value = os.environ.get("DASH_KERNELS_NO_BUILD", "0")
     if value not in ("0", "1"):
-        raise SystemExit(f"DASH_KERNELS_NO_BUILD is {value!r}: allowed are 0 (build, the default) and 1 (do not build).")
+        raise SystemExit(f"DASH_KERNELS_NO_BUILD is {value!r}: allowed are 0 (build, the default) and 1.")
     return value == "0"
 
 
@@ -60,7 +61,7 @@ def run(*command: str) -> None:
     try:
         subprocess.run(command, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise stop(f"{error}. The compiler's own words are above.") from error
+        raise stop(f"the last command above failed ({error.__class__.__name__}); its own words stand there.") from error
 
 
 class CMakeBuild(build_ext):
@@ -72,20 +73,16 @@ class CMakeBuild(build_ext):
             raise stop("cmake was not found. Install it: pip install cmake ninja.")
         in_place = self.inplace or self.editable_mode
         package = (ROOT if in_place else Path(self.build_lib).resolve()) / "dash_kernels"
-        tree = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"
-        generator = ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []
-        # --fresh: a moved interpreter, torch or ninja must not survive in CMake's cache; object files stay.
-        run(
-            cmake,
-            "--fresh",
-            f"-S{ROOT}",
-            f"-B{tree}",
-            *generator,
+        settings = [
+            *(["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []),
             "-DCMAKE_BUILD_TYPE=Release",
-            f"-DPython_EXECUTABLE={sys.executable}",
             *torch_definitions(),
             *pybind11_definitions(),
-        )
+        ]
+        # Another Python, torch or tool gets another folder: CMake's cache would still name the old ones.
+        key = hashlib.sha256("\0".join([sys.prefix, cmake, *settings]).encode()).hexdigest()[:8]
+        tree = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-{key}"
+        run(cmake, f"-S{ROOT}", f"-B{tree}", f"-DPython_EXECUTABLE={sys.executable}", *settings)
         run(cmake, "--build", str(tree), "--parallel", str(os.cpu_count() or 1))
         run(cmake, "--install", str(tree), "--prefix", str(package))
 
@@ -98,7 +95,7 @@ class CMakeBuild(build_ext):
 
 
 setup(
-    # Named for the wheel's tag: the pybind11 module belongs to one Python. The operator library is CMake's other product.
+    # Named for the wheel's tag: the pybind11 module belongs to one Python. CMake's other product is the operators.
     ext_modules=[Extension("dash_kernels._core", sources=[])] if wants_build() else [],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of what callers pass: each says what was given, what is allowed and what to do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .space import SearchSpace
+from .taps import TapLattice
+
+HALF = (torch.float16, torch.bfloat16)
+COMPUTED = (torch.float32, torch.float64)
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """``value`` as a plain int of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | torch.SymInt):
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give a whole number of at least {least}.")
+    if value < least:
+        raise ValueError(f"{name} is {value}: it must be at least {least}.")
+    return value
+
+
+def per_axis(name: str, value: int | Sequence[int], ndim: int, least: int = 1) -> tuple[int, ...]:
+    """One whole number per axis."""
+    if not isinstance(value, Sequence):
+        return (whole(name, value, least),) * ndim
+    if len(value) != ndim:
+        raise ValueError(f"{name} is {tuple(value)}: give {ndim} numbers, one per axis, or one for all axes.")
+    return tuple(whole(f"{name}[{axis}]", number, least) for axis, number in enumerate(value))
+
+
+def tensor(name: str, value: object) -> Tensor:
+    """``value`` if it is a tensor of a dtype that is computed."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}: give a tensor.")
+    if value.dtype not in HALF + COMPUTED:
+        raise TypeError(
+            f"{name} is {value.dtype}: float32, float64, float16 and bfloat16 are computed; convert it first."
+        )
+    return value
+
+
+def same_kind(x: Tensor, **others: Tensor | None) -> None:
+    """All tensors are of one dtype and on one device."""
+    for name, other in others.items():
+        if other is not None and other.dtype != x.dtype:
+            raise TypeError(f"input is {x.dtype}, {name} is {other.dtype}: convert one of them, or run under autocast.")
+        if other is not None and other.device != x.device:
+            raise ValueError(f"input is on {x.device}, {name} on {other.device}: move them to one device.")
+
+
+def channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str) -> None:
+    """x (batch, in, *n) or (in, *n), weight (out, in/groups, T) and bias (out,) fit together, and there are pixels."""
+    whole("groups", groups, 1)
+    given, size = x.shape[-ndim - 1], x.shape[-ndim:]
+    if given != weight.shape[1] * groups:
+        raise ValueError(
+            f"input has {given} channels (input shape {tuple(x.shape)}), {name} of shape {tuple(weight.shape)} "
+            f"with groups={groups} needs {weight.shape[1] * groups}."
+        )
+    if weight.shape[0] % groups:
+        raise ValueError(f"groups is {groups}: it must divide the {weight.shape[0]} output channels.")
+    if bias is not None and (bias.dim() != 1 or bias.shape[0] != weight.shape[0]):
+        raise ValueError(
+            f"bias has shape {tuple(bias.shape)}: give ({weight.shape[0]},), one number per output channel."
+        )
+    if any(n < 1 for n in size):
+        raise ValueError(f"input has shape {tuple(x.shape)}: every axis needs at least one pixel.")
+
+
+# torch.compile must not trace these loops over taps; what they return depends on plain numbers only.
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def flat_offsets(offsets: tuple[int | tuple[int, ...], ...]) -> tuple[int, tuple[int, ...]]:
+    """Number of axes, and all offsets as one flat tuple."""
+    return _flat_offsets(offsets)
+
+
+@functools.lru_cache(maxsize=256)
+def _flat_offsets(offsets: tuple[int | tuple[int, ...], ...]) -> tuple[int, tuple[int, ...]]:
+    rows = [offset if isinstance(offset, tuple) else (offset,) for offset in offsets]
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            f"{len(rows)} offsets with {sorted(lengths)} numbers each: give at least one, all with one number per axis."
+        )
+    for t, row in enumerate(rows):
+        for number in row:
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise TypeError(f"offsets[{t}] is {offsets[t]!r}: give whole numbers, in pixels.")
+    return lengths.pop(), tuple(number for row in rows for number in row)
+
+
+Numbers = tuple[int, ...]
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def lattice(
+    space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool
+) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """The taps of a space, if a strided layer can have them.
+
+    Returns:
+        Flat offsets, index, counts (see :class:`TapLattice`), and the reach before and after the output position per axis.
+        With ``padded`` the offsets are those into an input that is padded by this reach.
+    """
+    return _lattice(space, ndim, stride, causal, padded)
+
+
+@functools.lru_cache(maxsize=256)
+def _lattice(
+    space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool
+) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    candidates = space.candidates(ndim)
+    for candidate in () if causal else candidates:
+        for reach, step in zip(candidate.reach, stride, strict=True):
+            if reach % 2 and step > 1:
+                raise ValueError(
+                    f"candidate {candidate} spans d(k-1) = {reach} pixels and the stride is {step}: with an odd span the "
+                    f"padding cannot be symmetric, so no nn.Conv{ndim}d computes it. Use odd kernel sizes, or stride=1."
+                )
+    found = TapLattice.of(candidates, causal)
+    before = tuple(-min(axis) for axis in zip(*found.offsets, strict=True))
+    after = tuple(max(axis) for axis in zip(*found.offsets, strict=True))
+    flat = tuple(o + before[i % ndim] for i, o in enumerate(found.flat)) if padded else found.flat
+    return flat, found.index, found.counts, before, after
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def packed_taps(space: SearchSpace) -> tuple[int | None, ...]:
+    """Packed taps of a space in 1-D, 2-D and 3-D; None where the space is written for another number of axes."""
+    return _packed_taps(space)
+
+
+@functools.lru_cache(maxsize=256)
+def _packed_taps(space: SearchSpace) -> tuple[int | None, ...]:
+    fixed = {len(choice) for choice in space.kernel_sizes + space.dilations if isinstance(choice, tuple)}
+    return tuple(
+        sum(c.taps for c in space.candidates(ndim)) if fixed in (set(), {ndim}) else None for ndim in (1, 2, 3)
+    )
+
+
+def pixel_axes(space: SearchSpace, x: Tensor, weight: Tensor) -> int:
+    """How many axes of x are pixels: x may be batched or not, and the packed weights tell which."""
+    counts = {1 + i: count for i, count in enumerate(packed_taps(space)) if count is not None}
+    possible = [ndim for ndim in (x.dim() - 2, x.dim() - 1) if ndim in counts]
+    for ndim in possible:
+        if weight.shape[2] == counts[ndim]:
+            return ndim
+    if not possible:
+        raise ValueError(
+            f"input has shape {tuple(x.shape)}: give (batch, channels, *n) or (channels, *n), where n has "
+            f"{' or '.join(map(str, counts))} axes for this space."
+        )
+    need = " or ".join(f"{counts[ndim]} with {ndim} axes" for ndim in possible)
+    raise ValueError(
+        f"weight has {weight.shape[2]} packed taps, the space has {need} (input shape {tuple(x.shape)}): "
+        f"give (out, in/groups, {counts[possible[0]]})."
+    )

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every environment variable the library reads, checked: an unknown value is an error, never a default."""
+
+from __future__ import annotations
+
+import os
+
+ISA_NAMES = ("baseline", "avx2", "avx512")
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"{name}={value!r}: set it to 1 or 0, or leave it unset.")
+    return value == "1"
+
+
+def isa() -> str | None:
+    """DASH_KERNELS_ISA: the highest instruction set to use, or None for whatever the processor offers."""
+    value = os.environ.get("DASH_KERNELS_ISA", "")
+    if value and value not in ISA_NAMES:
+        raise ValueError(f"DASH_KERNELS_ISA={value!r}: set it to one of {', '.join(ISA_NAMES)}, or leave it unset.")
+    return value or None
+
+
+def engine() -> str:
+    """DASH_KERNELS_ENGINE: the engine to use where the code asks for none, "auto" by default. The registry checks the name."""
+    return os.environ.get("DASH_KERNELS_ENGINE") or "auto"
+
+
+def disabled() -> bool:
+    """DASH_KERNELS_DISABLE=1: load no compiled code."""
+    return _flag("DASH_KERNELS_DISABLE")
+
+
+def strict() -> bool:
+    """DASH_KERNELS_STRICT=1: falling back to the reference is an error."""
+    return _flag("DASH_KERNELS_STRICT")

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The engines that compute the operators, and the choice among them."""
+
+from .engine import Engine
+from .problem import MixProblem, Problem
+from .registry import ENGINES, choose, engines, refusals, resolve, use_engine
+
+__all__ = ["ENGINES", "Engine", "MixProblem", "Problem", "choose", "engines", "refusals", "resolve", "use_engine"]

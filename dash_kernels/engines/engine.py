@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The interface of an engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from .problem import MixProblem, Problem
+
+
+class Engine(ABC):
+    """One way to compute the six operators.
+
+    The operator methods take exactly the operator's arguments without ``engine``, are called only with problems that
+    :meth:`can_run` accepted, take tensors of any strides, and return a new contiguous tensor.
+    """
+
+    name: str
+
+    @abstractmethod
+    def available(self, device_type: str | None = None) -> str | None:
+        """None if the engine works here (on devices of that type), else one sentence why not."""
+
+    @abstractmethod
+    def can_run(self, problem: Problem | MixProblem) -> str | None:
+        """None if it computes this problem, else one sentence why not. Called only when it is available on the device."""
+
+    @abstractmethod
+    def tap_conv(
+        self,
+        x: Tensor,
+        taps: Tensor,
+        offsets: Sequence[int],
+        out_size: Sequence[int],
+        stride: Sequence[int],
+        groups: int,
+        circular: bool,
+    ) -> Tensor:
+        """See :func:`dash_kernels.reference.tap_conv`."""
+
+    @abstractmethod
+    def tap_conv_input_grad(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        offsets: Sequence[int],
+        input_size: Sequence[int],
+        stride: Sequence[int],
+        groups: int,
+        circular: bool,
+    ) -> Tensor:
+        """See :func:`dash_kernels.reference.tap_conv_input_grad`."""
+
+    @abstractmethod
+    def tap_conv_weight_grad(
+        self, grad: Tensor, x: Tensor, offsets: Sequence[int], stride: Sequence[int], groups: int, circular: bool
+    ) -> Tensor:
+        """See :func:`dash_kernels.reference.tap_conv_weight_grad`."""
+
+    @abstractmethod
+    def mix_taps(
+        self, weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int], lattice_size: int
+    ) -> Tensor:
+        """See :func:`dash_kernels.reference.mix_taps`."""
+
+    @abstractmethod
+    def gather_taps(self, grad: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
+        """See :func:`dash_kernels.reference.gather_taps`."""
+
+    @abstractmethod
+    def mixture_grad(self, grad: Tensor, weight: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
+        """See :func:`dash_kernels.reference.mixture_grad`."""

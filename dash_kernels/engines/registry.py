@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The engines, and which of them computes a problem.
+
+To add one: write its file with a subclass of :class:`Engine`, and name it in :data:`ENGINES`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from types import TracebackType
+
+from .. import _env
+from .engine import Engine
+from .problem import MixProblem, Problem
+from .reference import ReferenceEngine
+
+log = logging.getLogger("dash_kernels")
+
+ENGINES: tuple[Engine, ...] = (ReferenceEngine(),)
+"""In order of preference; the reference, which runs everything, is the last."""
+
+
+def engines() -> dict[str, str | None]:
+    """Every engine by name, in order of preference: None, or the reason it cannot run here.
+
+    Example:
+        >>> engines()["reference"] is None
+        True
+    """
+    return {engine.name: engine.available() for engine in ENGINES}
+
+
+class use_engine(contextlib.ContextDecorator):  # noqa: N801  (reads as a verb where it is used)
+    """Within the ``with`` block, and in this thread, layers and functions that ask for no engine use this one.
+
+    Blocks nest. Gradients of what was computed inside use the same engine, wherever they are computed. An engine passed as
+    an argument goes before, the environment variable DASH_KERNELS_ENGINE behind. In a graph made by ``torch.compile`` each
+    operator looks when it runs.
+
+    Args:
+        name: "auto" or a name from :func:`dash_kernels.engines`.
+
+    Raises:
+        ValueError: There is no such engine.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = _known(name, "use_engine")
+
+    def __enter__(self) -> use_engine:
+        _scopes.names = (*_scopes.names, self.name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _scopes.names = _scopes.names[:-1]
+
+
+class _Scopes(threading.local):
+    names: tuple[str, ...] = ()
+
+
+_scopes = _Scopes()
+_logged: set[str] = set()
+
+
+def resolve(wanted: str) -> str:
+    """The engine in force: ``wanted`` if it names one, else the innermost :class:`use_engine`, else the environment's.
+
+    Raises:
+        ValueError: There is no engine of that name.
+    """
+    if wanted != "auto":
+        return _known(wanted, "engine")
+    if _scopes.names:
+        return _scopes.names[-1]
+    name = _env.engine()
+    return name if name == "auto" else _known(name, "DASH_KERNELS_ENGINE")
+
+
+def refusals(problem: Problem | MixProblem) -> dict[str, str | None]:
+    """Every engine by name, in order of preference: None, or the reason it cannot compute ``problem``."""
+    return {e.name: e.available(problem.device) or e.can_run(problem) for e in ENGINES}
+
+
+def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
+    """The engine that computes ``problem``: the one in force by name, or the first that can run it.
+
+    Raises:
+        ValueError: There is no engine of that name, or it cannot run the problem; the message says why.
+        RuntimeError: Only the reference can, nobody asked for it, and DASH_KERNELS_STRICT=1.
+    """
+    name = resolve(wanted)
+    reasons = refusals(problem)
+    if name != "auto":
+        if reasons[name] is not None:
+            able = ", ".join(n for n, reason in reasons.items() if reason is None)
+            raise ValueError(f'engine "{name}" cannot run {problem}: {reasons[name]}. Engines that can: {able}.')
+        return _BY_NAME[name]
+    name = next(n for n, reason in reasons.items() if reason is None)
+    if name == ReferenceEngine.name:
+        _report_fallback(problem, reasons)
+    return _BY_NAME[name]
+
+
+def _report_fallback(problem: Problem | MixProblem, reasons: dict[str, str | None]) -> None:
+    why = "; ".join(f"{n}: {reason}" for n, reason in reasons.items() if reason is not None)
+    if _env.strict():
+        raise RuntimeError(
+            f"only the reference can run {problem} ({why}), and DASH_KERNELS_STRICT=1 forbids falling back to it: "
+            f'ask for it by name with engine="reference", or unset the variable.'
+        )
+    if why and why not in _logged:
+        _logged.add(why)
+        log.info("%s falls back to the reference engine, which is slow (%s)", problem.operator, why)
+
+
+def _known(name: str, origin: str) -> str:
+    if name != "auto" and name not in _BY_NAME:
+        raise ValueError(f"{origin}={name!r} is not an engine: use one of auto, {', '.join(_BY_NAME)}.")
+    return name
+
+
+_BY_NAME = {engine.name: engine for engine in ENGINES}

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Functions behind the layers: they check arguments, settle padding and dtypes, and call the operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import _arguments as check
+from . import ops
+from .engines import resolve
+from .space import SearchSpace
+from .taps import same_size
+
+PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
+
+
+def mixed_conv(
+    x: Tensor,
+    weight: Tensor,
+    mixture: Tensor,
+    space: SearchSpace,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    engine: str = "auto",
+    *,
+    causal: bool = False,
+) -> Tensor:
+    r"""Convolution with the mixture of all candidate kernels of a space, at the cost of one kernel.
+
+    Convolution is linear, so the mixture of results is one convolution with the mixture of kernels:
+
+    .. math:: \sum_i m_i \, (w_i \ast_{d_i} x) = \Big(\sum_i m_i \, \mathrm{dilate}_{d_i}(w_i)\Big) \ast x
+
+    Args:
+        x: (batch, in, *n), or (in, *n) unbatched.
+        weight: (out, in/groups, T), the candidates' weights packed side by side in the order of ``space.candidates``, each
+            row-major, unscaled.
+        mixture: (candidates,), any real numbers; they need not sum to one.
+        space: The candidates.
+        bias: (out,) or None.
+        stride: Step between output pixels, one number or one per axis.
+        groups: As in ``nn.ConvNd``.
+        padding_mode: "zeros", "circular" (positions modulo n, any reach), "reflect" or "replicate".
+        engine: "auto" or a name from :func:`dash_kernels.engines`.
+        causal: Let no tap look ahead: offsets from -d(k-1) to 0 on every axis.
+
+    Returns:
+        (batch, out, ceil(n / stride)) in x's dtype; float16 and bfloat16 are computed in float32. Under autocast everything
+        but float64 is computed and returned in float32.
+
+    Raises:
+        TypeError: An argument is of the wrong type, or tensors differ in dtype.
+        ValueError: Shapes do not fit together, d(k-1) is odd for some candidate while the stride is not 1 (no ``nn.ConvNd``
+            computes that), "reflect" reaches further than the input, or the engine cannot run this.
+
+    Source: Shen, Khodak, Talwalkar, "Efficient Architecture Search for Diverse Tasks", 2022, arXiv:2204.07554.
+
+    Example:
+        >>> space = SearchSpace(kernel_sizes=(3, 5), dilations=(1, 7))
+        >>> x, weight = torch.randn(8, 4, 28, 28), torch.randn(16, 4, 2 * 9 + 2 * 25)
+        >>> mixed_conv(x, weight, torch.full((4,), 0.25), space).shape
+        torch.Size([8, 16, 28, 28])
+    """
+    x, weight, mixture = check.tensor("input", x), check.tensor("weight", weight), check.tensor("mixture", mixture)
+    if weight.dim() != 3:
+        raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
+    if not isinstance(space, SearchSpace):
+        raise TypeError(f"space is a {type(space).__name__}: give a dash_kernels.SearchSpace.")
+    ndim = check.pixel_axes(space, x, weight)
+    steps = check.per_axis("stride", stride, ndim)
+    if mixture.dim() != 1 or mixture.shape[0] != len(space):
+        raise ValueError(
+            f"mixture has shape {tuple(mixture.shape)}, the space has {len(space)} candidates: "
+            f"{' '.join(map(str, space.candidates(ndim)))}."
+        )
+    if padding_mode not in PADDING_MODES:
+        raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
+    inputs, weight, bias, returned = _prepare(x, weight, bias, groups, ndim, "weight")
+    padded = padding_mode in ("reflect", "replicate")
+    offsets, index, counts, before, after = check.lattice(space, ndim, steps, causal, padded)
+    name = _in_force(engine)
+    taps = ops.mix_taps(weight, mixture.to(weight.dtype), index, counts, len(offsets) // ndim, name)
+    out_size = [same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True)]
+    if padded:
+        inputs = _pad(inputs, before, after, padding_mode)
+    y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", name)
+    return _finish(y, bias, returned, x.dim() == ndim + 2)
+
+
+def tap_conv(
+    x: Tensor,
+    taps: Tensor,
+    offsets: Sequence[int] | Sequence[Sequence[int]],
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    groups: int = 1,
+    out_size: int | Sequence[int] | None = None,
+    circular: bool = False,
+    engine: str = "auto",
+) -> Tensor:
+    r"""Correlates x with weights at arbitrary offsets; every convolution is one of these.
+
+    .. math:: y_{b,o,p} = \sum_c \sum_t \mathrm{taps}_{o,c,t} \, x_{b,c,\,s p + \mathrm{offset}_t}
+
+    Args:
+        x: (batch, in, *n), or (in, *n) unbatched; zero outside.
+        taps: (out, in/groups, T).
+        offsets: T positions relative to ``stride * output position``, in pixels, each a tuple with one whole number per axis
+            (plain numbers in 1-D), any sign and order; weights at repeated positions add up. A tuple of tuples is checked
+            once and remembered.
+        bias: (out,) or None.
+        stride: Step between output pixels, one number or one per axis.
+        groups: As in ``nn.ConvNd``.
+        out_size: Output pixels per axis, by default ceil(n / stride).
+        circular: Positions wrap around, modulo n, instead.
+        engine: "auto" or a name from :func:`dash_kernels.engines`.
+
+    Returns:
+        (batch, out, *out_size) in x's dtype; dtypes as in :func:`mixed_conv`.
+
+    Raises:
+        TypeError: An argument is of the wrong type, or tensors differ in dtype.
+        ValueError: Shapes do not fit together, or the engine cannot run this.
+
+    Example:
+        >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
+        >>> tap_conv(x, torch.ones(1, 1, 2), offsets=(-2, 0))
+        tensor([[[1., 2., 4., 6.]]])
+    """
+    x, taps = check.tensor("input", x), check.tensor("taps", taps)
+    ndim, flat = check.flat_offsets(_as_tuples(offsets))
+    steps = check.per_axis("stride", stride, ndim)
+    count = len(flat) // ndim
+    if taps.dim() != 3 or taps.shape[2] != count:
+        raise ValueError(
+            f"taps has shape {tuple(taps.shape)}, there are {count} offsets: give (out, in/groups, {count})."
+        )
+    if x.dim() not in (ndim + 1, ndim + 2):
+        raise ValueError(
+            f"input has shape {tuple(x.shape)}, the offsets have {ndim} numbers each: give (batch, channels, *n) or "
+            f"(channels, *n) with n of {ndim} axes."
+        )
+    inputs, taps, bias, returned = _prepare(x, taps, bias, groups, ndim, "taps")
+    if out_size is None:
+        size = tuple(same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True))
+    else:
+        size = check.per_axis("out_size", out_size, ndim)
+    y = ops.tap_conv(inputs, taps, flat, size, steps, groups, circular, _in_force(engine))
+    return _finish(y, bias, returned, x.dim() == ndim + 2)
+
+
+def _prepare(
+    x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str
+) -> tuple[Tensor, Tensor, Tensor | None, torch.dtype]:
+    """Checked operands in the dtype they are computed in, x batched; and the dtype to return."""
+    if bias is not None:
+        bias = check.tensor("bias", bias)
+    if torch.is_autocast_enabled(x.device.type):
+        x, weight = _single(x), _single(weight)
+        bias = None if bias is None else _single(bias)
+    check.same_kind(x, **{name: weight}, bias=bias)
+    check.channels(x, weight, bias, groups, ndim, name)
+    returned = x.dtype
+    if returned in check.HALF:
+        x, weight = x.float(), weight.float()
+        bias = None if bias is None else bias.float()
+    return x if x.dim() == ndim + 2 else x.unsqueeze(0), weight, bias, returned
+
+
+def _single(value: Tensor) -> Tensor:
+    return value if value.dtype == torch.float64 else value.float()
+
+
+def _finish(y: Tensor, bias: Tensor | None, returned: torch.dtype, batched: bool) -> Tensor:
+    if bias is not None:
+        y.add_(bias.view(-1, *[1] * (y.dim() - 2)))  # y is new and no derivative reads it, so no copy is needed
+    if y.dtype != returned:
+        y = y.to(returned)
+    return y if batched else y.squeeze(0)
+
+
+def _in_force(engine: str) -> str:
+    """Fixes the engine for the gradients too; a compiled graph leaves it to each operator when it runs."""
+    return engine if torch.compiler.is_compiling() else resolve(engine)
+
+
+def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> Tensor:
+    """x padded as far as taps reach."""
+    for b, a, n in zip(before, after, x.shape[2:], strict=True):
+        if mode == "reflect" and max(b, a) >= n:
+            raise ValueError(
+                f'padding_mode="reflect" needs more pixels than the widest reach, {max(b, a)}, and an axis of the input has '
+                f"{n} (input size {tuple(x.shape[2:])}): use another padding mode or smaller candidates."
+            )
+    amounts = [amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair]
+    return F.pad(x, amounts, mode=mode)
+
+
+def _as_tuples(offsets: Sequence[int] | Sequence[Sequence[int]]) -> tuple[int | tuple[int, ...], ...]:
+    if isinstance(offsets, tuple):
+        return offsets
+    return tuple(offset if isinstance(offset, int) else tuple(offset) for offset in offsets)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The convolution family: schemas, fake kernels and derivatives of tap_conv and of its two adjoints.
+
+With <g, tap_conv(x, w)> = F(g, x, w) linear in each of the three, the operators are F's derivatives in g, x and w, so the
+gradient of each is given by the other two, to any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._choice import conv_engine
+from ._register import register
+
+Size = Sequence[int]
+
+
+def _tap_conv(
+    x: Tensor,
+    taps: Tensor,
+    offsets: list[int],
+    out_size: Size,
+    stride: list[int],
+    groups: int,
+    circular: bool,
+    engine: str,
+) -> Tensor:
+    input_size, out = tuple(x.shape[2:]), tuple(out_size)
+    chosen = conv_engine(
+        "tap_conv", x, x.shape[1], taps.shape[0], groups, input_size, out, stride, offsets, circular, engine
+    )
+    return chosen.tap_conv(x, taps, offsets, out_size, stride, groups, circular)
+
+
+def _tap_conv_input_grad(
+    grad: Tensor,
+    taps: Tensor,
+    offsets: list[int],
+    input_size: Size,
+    stride: list[int],
+    groups: int,
+    circular: bool,
+    engine: str,
+) -> Tensor:
+    size, out, channels = tuple(input_size), tuple(grad.shape[2:]), taps.shape[1] * groups
+    chosen = conv_engine(
+        "tap_conv_input_grad", grad, channels, grad.shape[1], groups, size, out, stride, offsets, circular, engine
+    )
+    return chosen.tap_conv_input_grad(grad, taps, offsets, input_size, stride, groups, circular)
+
+
+def _tap_conv_weight_grad(
+    grad: Tensor, x: Tensor, offsets: list[int], stride: list[int], groups: int, circular: bool, engine: str
+) -> Tensor:
+    size, out = tuple(x.shape[2:]), tuple(grad.shape[2:])
+    chosen = conv_engine(
+        "tap_conv_weight_grad", x, x.shape[1], grad.shape[1], groups, size, out, stride, offsets, circular, engine
+    )
+    return chosen.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular)
+
+
+def _fake_tap_conv(x: Tensor, taps: Tensor, offsets: list[int], out_size: Size, *_: Any) -> Tensor:
+    return x.new_empty((x.shape[0], taps.shape[0], *out_size))
+
+
+def _fake_input_grad(
+    grad: Tensor, taps: Tensor, offsets: list[int], input_size: Size, stride: list[int], groups: int, *_: Any
+) -> Tensor:
+    return grad.new_empty((grad.shape[0], taps.shape[1] * groups, *input_size))
+
+
+def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: list[int], stride: list[int], groups: int, *_: Any) -> Tensor:
+    return x.new_empty((grad.shape[1], x.shape[1] // groups, len(offsets) // (x.dim() - 2)))
+
+
+# Each derivative saves an operand only if the other one needs a gradient.
+
+
+def _save_tap_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, taps, ctx.offsets, _, *ctx.rest = inputs
+    ctx.input_size = x.shape[2:]
+    ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, taps if ctx.needs_input_grad[0] else None)
+
+
+def _differentiate_tap_conv(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, taps = ctx.saved_tensors
+    grad_x = grad_taps = None
+    if ctx.needs_input_grad[0]:
+        grad_x = tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest)
+    if ctx.needs_input_grad[1]:
+        grad_taps = tap_conv_weight_grad(grad, x, ctx.offsets, *ctx.rest)
+    return grad_x, grad_taps, None, None, None, None, None, None
+
+
+def _save_input_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    grad, taps, ctx.offsets, _, *ctx.rest = inputs
+    ctx.out_size = grad.shape[2:]
+    ctx.save_for_backward(grad if ctx.needs_input_grad[1] else None, taps if ctx.needs_input_grad[0] else None)
+
+
+def _differentiate_input_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    grad, taps = ctx.saved_tensors
+    grad_grad = grad_taps = None
+    if ctx.needs_input_grad[0]:
+        grad_grad = tap_conv(upstream, taps, ctx.offsets, ctx.out_size, *ctx.rest)
+    if ctx.needs_input_grad[1]:
+        grad_taps = tap_conv_weight_grad(grad, upstream, ctx.offsets, *ctx.rest)
+    return grad_grad, grad_taps, None, None, None, None, None, None
+
+
+def _save_weight_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    grad, x, ctx.offsets, *ctx.rest = inputs
+    ctx.out_size, ctx.input_size = grad.shape[2:], x.shape[2:]
+    ctx.save_for_backward(grad if ctx.needs_input_grad[1] else None, x if ctx.needs_input_grad[0] else None)
+
+
+def _differentiate_weight_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    grad, x = ctx.saved_tensors
+    grad_grad = grad_x = None
+    if ctx.needs_input_grad[0]:
+        grad_grad = tap_conv(x, upstream, ctx.offsets, ctx.out_size, *ctx.rest)
+    if ctx.needs_input_grad[1]:
+        grad_x = tap_conv_input_grad(grad, upstream, ctx.offsets, ctx.input_size, *ctx.rest)
+    return grad_grad, grad_x, None, None, None, None, None
+
+
+_TAIL = "int[] stride, int groups, bool circular, str engine) -> Tensor"
+register(
+    f"tap_conv(Tensor x, Tensor taps, int[] offsets, SymInt[] out_size, {_TAIL}",
+    _tap_conv, _fake_tap_conv, _save_tap_conv, _differentiate_tap_conv,
+)  # fmt: skip
+register(
+    f"tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, SymInt[] input_size, {_TAIL}",
+    _tap_conv_input_grad, _fake_input_grad, _save_input_grad, _differentiate_input_grad,
+)  # fmt: skip
+register(
+    f"tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, {_TAIL}",
+    _tap_conv_weight_grad, _fake_weight_grad, _save_weight_grad, _differentiate_weight_grad,
+)  # fmt: skip
+
+tap_conv = torch.ops.dash_kernels.tap_conv.default
+tap_conv_input_grad = torch.ops.dash_kernels.tap_conv_input_grad.default
+tap_conv_weight_grad = torch.ops.dash_kernels.tap_conv_weight_grad.default

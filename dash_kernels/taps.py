@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the taps of a set of candidates lie, and which outputs they reach: integers only, no torch."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .space import Candidate
+
+
+def tap_offsets(candidate: Candidate, causal: bool = False) -> tuple[tuple[int, ...], ...]:
+    """Positions of a candidate's taps relative to the output position, in pixels, row-major.
+
+    Tap j of an axis with k taps and dilation d sits at ``d*j - (d*(k-1))//2``, which is torch's ``padding="same"``; with
+    ``causal`` at ``d*j - d*(k-1)``, so that no tap looks ahead.
+    """
+    axes = []
+    for k, d in zip(candidate.kernel_size, candidate.dilation, strict=True):
+        before = d * (k - 1) if causal else d * (k - 1) // 2
+        axes.append(range(-before, d * k - before, d))
+    return tuple(itertools.product(*axes))
+
+
+@dataclass(frozen=True)
+class TapLattice:
+    """The union of all candidates' tap positions, and where each packed weight belongs in it.
+
+    Packed weights lie side by side on one axis, candidate after candidate, each row-major.
+
+    Attributes:
+        offsets: The distinct positions relative to the output position, in pixels, sorted row-major.
+        index: For each packed weight, its position in ``offsets``.
+        counts: Packed weights per candidate.
+        flat: ``offsets`` as one flat tuple, the form the operators take.
+    """
+
+    offsets: tuple[tuple[int, ...], ...]
+    index: tuple[int, ...]
+    counts: tuple[int, ...]
+    flat: tuple[int, ...]
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], causal: bool = False) -> TapLattice:
+        """The lattice of ``candidates``, worked out once for each distinct argument.
+
+        Raises:
+            ValueError: There is no candidate, or candidates differ in their number of axes.
+        """
+        return _lattice(tuple(candidates), causal)
+
+    @property
+    def num_packed(self) -> int:
+        """Length of the packed axis: taps of all candidates together."""
+        return len(self.index)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.offsets[0])
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+@functools.lru_cache(maxsize=256)
+def _lattice(candidates: tuple[Candidate, ...], causal: bool) -> TapLattice:
+    if len({len(c.kernel_size) for c in candidates}) != 1:
+        raise ValueError(
+            f"candidates {', '.join(map(str, candidates)) or '()'}: one or more with equal numbers of axes."
+        )
+    packed = [offset for candidate in candidates for offset in tap_offsets(candidate, causal)]
+    offsets = tuple(sorted(set(packed)))
+    position = {offset: i for i, offset in enumerate(offsets)}
+    return TapLattice(
+        offsets=offsets,
+        index=tuple(position[offset] for offset in packed),
+        counts=tuple(candidate.taps for candidate in candidates),
+        flat=tuple(itertools.chain.from_iterable(offsets)),
+    )
+
+
+def same_size(size: int, stride: int) -> int:
+    """Outputs of an axis with ``size`` inputs: ceil(size / stride)."""
+    return -(-size // stride)
+
+
+def outputs_reached(offset: int, size: int, out: int, stride: int) -> range:
+    """Outputs p in 0..out-1 of one axis for which ``stride*p + offset`` lies inside 0..size-1."""
+    first = max(0, -(offset // stride))
+    last = min(out - 1, (size - 1 - offset) // stride)
+    return range(first, max(first, last + 1))
+
+
+def reachable(
+    offsets: Sequence[Sequence[int]], size: Sequence[int], out: Sequence[int], stride: Sequence[int]
+) -> tuple[int, ...]:
+    """Indices of the taps that read at least one input pixel when the input is zero outside; the others add nothing."""
+    return tuple(
+        t
+        for t, offset in enumerate(offsets)
+        if all(outputs_reached(o, n, m, s) for o, n, m, s in zip(offset, size, out, stride, strict=True))
+    )

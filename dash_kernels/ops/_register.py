@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Registers one operator with everything torch needs: implementation, fake kernel, derivative, autocast."""
+"""Registers one operator with everything torch needs, and returns the quickest way to call it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def register(
@@ -16,10 +19,15 @@ def register(
     fake: Callable[..., Tensor],
     save: Callable[..., None],
     differentiate: Callable[..., tuple[Tensor | None, ...]],
-) -> None:
+) -> Callable[..., Tensor]:
     """Defines ``dash_kernels::<schema>`` for every device; the implementation asks the registry for an engine.
 
     Under autocast the operands are computed in float32, since sums over a whole map are too long for the half types.
+
+    Returns:
+        The operator for Python callers, whose first two arguments are the tensors. On plain tensors it goes past the
+        dispatcher, which would convert hundreds of offsets between Python and C++ four times a call: some 0.3 ms for
+        forward and backward of a small layer. What it runs is the same either way.
     """
     name, arguments = schema.split("(", 1)
     qualified = f"dash_kernels::{name}"
@@ -29,3 +37,34 @@ def register(
     torch.library.register_autograd(qualified, differentiate, setup_context=save)
     for device in ("cpu", "cuda"):
         torch.library.register_autocast(qualified, device, torch.float32)
+    operator = getattr(torch.ops.dash_kernels, name).default
+
+    def forward(ctx: Any, *args: Any) -> Tensor:
+        output = implementation(*args)
+        save(ctx, args, output)
+        return output
+
+    function = type(
+        name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(differentiate)}
+    )
+
+    def call(first: Tensor, second: Tensor, *rest: Any) -> Tensor:
+        if torch.compiler.is_compiling() or _needs_dispatcher(first) or _needs_dispatcher(second):
+            return operator(first, second, *rest)
+        if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
+            return function.apply(first, second, *rest)
+        return implementation(first, second, *rest)
+
+    return call
+
+
+def _needs_dispatcher(tensor: Tensor) -> bool:
+    """Whether anything but plain eager autograd has a say: modes, transforms, subclasses, tracing, autocast."""
+    return (
+        type(tensor) not in PLAIN
+        or tensor.is_meta
+        or is_in_torch_dispatch_mode()
+        or torch._C._are_functorch_transforms_active()
+        or torch.is_autocast_enabled(tensor.device.type)
+        or torch.jit.is_tracing()
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ._choice import mix_engine
@@ -89,19 +88,15 @@ def _differentiate_mixture_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | No
 
 
 _TAIL = "int[] index, int[] counts, str engine) -> Tensor"
-register(
+mix_taps = register(
     "mix_taps(Tensor weight, Tensor mixture, int[] index, int[] counts, int lattice_size, str engine) -> Tensor",
     _mix_taps, _fake_mix_taps, _save, _differentiate_mix_taps,
 )  # fmt: skip
-register(
+gather_taps = register(
     f"gather_taps(Tensor grad, Tensor mixture, {_TAIL}",
     _gather_taps, _fake_gather_taps, _save_adjoint, _differentiate_gather_taps,
 )  # fmt: skip
-register(
+mixture_grad = register(
     f"mixture_grad(Tensor grad, Tensor weight, {_TAIL}",
     _mixture_grad, _fake_mixture_grad, _save_adjoint, _differentiate_mixture_grad,
 )  # fmt: skip
-
-mix_taps = torch.ops.dash_kernels.mix_taps.default
-gather_taps = torch.ops.dash_kernels.gather_taps.default
-mixture_grad = torch.ops.dash_kernels.mixture_grad.default

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ._choice import conv_engine
@@ -129,19 +128,15 @@ def _differentiate_weight_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | Non
 
 
 _TAIL = "int[] stride, int groups, bool circular, str engine) -> Tensor"
-register(
+tap_conv = register(
     f"tap_conv(Tensor x, Tensor taps, int[] offsets, SymInt[] out_size, {_TAIL}",
     _tap_conv, _fake_tap_conv, _save_tap_conv, _differentiate_tap_conv,
 )  # fmt: skip
-register(
+tap_conv_input_grad = register(
     f"tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, SymInt[] input_size, {_TAIL}",
     _tap_conv_input_grad, _fake_input_grad, _save_input_grad, _differentiate_input_grad,
 )  # fmt: skip
-register(
+tap_conv_weight_grad = register(
     f"tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, {_TAIL}",
     _tap_conv_weight_grad, _fake_weight_grad, _save_weight_grad, _differentiate_weight_grad,
 )  # fmt: skip
-
-tap_conv = torch.ops.dash_kernels.tap_conv.default
-tap_conv_input_grad = torch.ops.dash_kernels.tap_conv_input_grad.default
-tap_conv_weight_grad = torch.ops.dash_kernels.tap_conv_weight_grad.default

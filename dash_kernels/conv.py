@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``Conv1d``, ``Conv2d`` and ``Conv3d``: torch's layers, with large kernels computed by the fastest engine."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import _arguments as check
+from . import functional
+from .engines import ENGINES, resolve
+
+AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+# From this many pixels on, d(k-1)+1 multiplied over the axes, "auto" takes an engine: below, torch's convolution is as
+# fast. 3-d is missing because only the reference computes it.
+ENGINE_MIN_SPAN = {1: 128, 2: 61 * 61}
+
+
+# torch.compile must not trace this search through modules that load libraries
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _fast_engine(device: str) -> bool:
+    """Whether anything but the reference works on ``device``."""
+    return any(engine.available(device) is None for engine in ENGINES if engine.name != "reference")
+
+
+class _EngineConv(nn.modules.conv._ConvNd):
+    """The part of the three layers that decides who computes; torch's class stands behind it in the order of bases."""
+
+    engine: str
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+    ) -> None:
+        resolve(engine)  # an unknown name is told here, not in the first forward pass
+        build: Any = super().__init__  # of nn.ConvNd, which has fewer arguments than its base has for a type checker
+        build(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
+        self.engine = engine
+
+    def extra_repr(self) -> str:
+        described: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return described if self.engine == "auto" else f"{described}, engine={self.engine}"
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ndim = len(self.kernel_size)
+        pads = self._reversed_padding_repeated_twice[::-1]
+        after, before = pads[0::2], pads[1::2]
+        if input.dim() not in (ndim + 1, ndim + 2) or not self._wants_engine(input, before, after):
+            return self._torch_forward(input, weight, bias, before == after)
+        mode = self.padding_mode
+        if mode in ("reflect", "replicate"):
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=mode)
+            before = after = [0] * ndim
+        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        padded = [n + a + b for n, a, b in zip(input.shape[-ndim:], before, after, strict=True)]
+        if any(n < span for n, span in zip(padded, spans, strict=True)):
+            raise ValueError(f"input has {tuple(padded)} pixels with its padding: the kernel spans {tuple(spans)}.")
+        axes = [range(-b, span - b, d) for b, span, d in zip(before, spans, self.dilation, strict=True)]
+        return functional.tap_conv(
+            input,
+            weight.flatten(2),
+            tuple(itertools.product(*axes)),
+            bias,
+            self.stride,
+            self.groups,
+            tuple((n - span) // step + 1 for n, span, step in zip(padded, spans, self.stride, strict=True)),
+            mode == "circular",
+            self.engine,
+        )
+
+    def _wants_engine(self, input: Tensor, before: Sequence[int], after: Sequence[int]) -> bool:
+        if input.dtype not in check.HALF + check.COMPUTED:
+            return False
+        # a compiled graph looks for the engine in force when it runs, so here only the layer's own wish counts
+        if self.engine != "auto" or (not torch.compiler.is_compiling() and resolve("auto") != "auto"):
+            return True
+        sizes = input.shape[-len(before) :]
+        if self.padding_mode == "circular" and any(max(b, a) > n for b, a, n in zip(before, after, sizes, strict=True)):
+            return True  # torch wraps around once at most
+        least = ENGINE_MIN_SPAN.get(len(before))
+        span = math.prod(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        return least is not None and span >= least and _fast_engine(input.device.type)
+
+    def _torch_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None, symmetric: bool) -> Tensor:
+        if symmetric or self.padding_mode != "zeros":
+            return super()._conv_forward(input, weight, bias)
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
+        input = F.pad(input, self._reversed_padding_repeated_twice)
+        return convolve(input, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
+class Conv1d(_EngineConv, nn.Conv1d):
+    """``nn.Conv1d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
+
+    :class:`Conv2d` tells when. In addition:
+
+    Args:
+        causal: Pad by d(k-1) before the input and by nothing after it, so that no output sees a later input;
+            ``padding`` must be left at 0.
+
+    Raises:
+        ValueError: ``causal`` with a ``padding``; else as :class:`Conv2d`.
+
+    Example:
+        >>> Conv1d(4, 8, 19, dilation=15, causal=True)(torch.randn(2, 4, 100)).shape
+        torch.Size([2, 8, 100])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+        causal: bool = False,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+            engine=engine,
+        )
+        self.causal = causal
+        if causal:
+            if self.padding != (0,):
+                raise ValueError(f"padding is {padding!r} and causal=True sets the padding itself: leave it at 0.")
+            self._reversed_padding_repeated_twice = [self.dilation[0] * (self.kernel_size[0] - 1), 0]
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", causal=True" if self.causal else "")
+
+
+class Conv2d(_EngineConv, nn.Conv2d):
+    """``nn.Conv2d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
+
+    An engine computes when one was asked for, by ``engine`` or :class:`dash_kernels.use_engine`; when circular
+    padding is wider than the input, which torch refuses; and when the kernel spans at least 61×61 pixels (in 1-d 128;
+    counting d(k-1)+1 per axis) and a compiled engine works on the input's device. Everything else is torch's own
+    convolution.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype:
+            As in ``nn.Conv2d``.
+        engine: ``"auto"`` or a name of :func:`dash_kernels.engines`.
+
+    Shape:
+        As in ``nn.Conv2d``. What an engine computes from float16, bfloat16 or under autocast, it computes in float32;
+        under autocast it also returns float32.
+
+    Raises:
+        ValueError: What ``nn.Conv2d`` refuses, or ``engine`` is unknown.
+
+    Example:
+        >>> conv = Conv2d(3, 8, 9, padding=60, dilation=15)
+        >>> conv(torch.randn(2, 3, 40, 40)).shape
+        torch.Size([2, 8, 40, 40])
+    """
+
+
+class Conv3d(_EngineConv, nn.Conv3d):
+    """``nn.Conv3d``, same arguments, attributes and state_dict, beside :class:`Conv1d` and :class:`Conv2d`.
+
+    No engine is faster than torch's own convolution in 3-d yet, so ``engine="auto"`` leaves it to torch, except for
+    circular padding wider than the input.
+    """

@@ -16,8 +16,8 @@ HALF = (torch.float16, torch.bfloat16)
 COMPUTED = (torch.float32, torch.float64)
 
 
-def whole(name: str, value: object, least: int) -> int:
-    """``value`` as a plain int of at least ``least``."""
+def whole(name: str, value: int, least: int) -> int:
+    """``value`` if it is a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | torch.SymInt):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give a whole number of at least {least}.")
     if value < least:
@@ -107,8 +107,8 @@ def lattice(
     """The taps of a space, if a strided layer can have them.
 
     Returns:
-        Flat offsets, index, counts (see :class:`TapLattice`), and the reach before and after the output position per axis.
-        With ``padded`` the offsets are those into an input that is padded by this reach.
+        Flat offsets, index, counts (see :class:`TapLattice`), and the reach before and after the output position per
+        axis. With ``padded`` the offsets are those into an input that is padded by this reach.
     """
     return _lattice(space, ndim, stride, causal, padded)
 
@@ -122,8 +122,8 @@ def _lattice(
         for reach, step in zip(candidate.reach, stride, strict=True):
             if reach % 2 and step > 1:
                 raise ValueError(
-                    f"candidate {candidate} spans d(k-1) = {reach} pixels and the stride is {step}: with an odd span the "
-                    f"padding cannot be symmetric, so no nn.Conv{ndim}d computes it. Use odd kernel sizes, or stride=1."
+                    f"candidate {candidate} spans d(k-1) = {reach} pixels and the stride is {step}: with an odd span "
+                    f"padding cannot be symmetric, so no nn.Conv{ndim}d computes it. Use odd sizes, or stride=1."
                 )
     found = TapLattice.of(candidates, causal)
     before = tuple(-min(axis) for axis in zip(*found.offsets, strict=True))

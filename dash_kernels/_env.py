@@ -24,7 +24,7 @@ def isa() -> str | None:
 
 
 def engine() -> str:
-    """DASH_KERNELS_ENGINE: the engine to use where the code asks for none, "auto" by default. The registry checks the name."""
+    """DASH_KERNELS_ENGINE: the engine to use where the code asks for none, "auto" if unset; the registry checks it."""
     return os.environ.get("DASH_KERNELS_ENGINE") or "auto"
 
 

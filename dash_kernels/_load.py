@@ -34,7 +34,7 @@ def load(path: Path) -> Load:
     if not path.is_file():
         return Load(path, f"not compiled ({path.name} is missing): build it with pip install --no-build-isolation -e .")
     try:
-        torch.ops.load_library(path)
+        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError) as error:
         return Load(path, f"{path.name} did not load under torch {torch.__version__}: {error}")
     return Load(path, None)

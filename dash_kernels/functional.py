@@ -39,8 +39,8 @@ def mixed_conv(
 
     Args:
         x: (batch, in, *n), or (in, *n) unbatched.
-        weight: (out, in/groups, T), the candidates' weights packed side by side in the order of ``space.candidates``, each
-            row-major, unscaled.
+        weight: (out, in/groups, T), the candidates' weights packed side by side in the order of ``space.candidates``,
+            each row-major, unscaled.
         mixture: (candidates,), any real numbers; they need not sum to one.
         space: The candidates.
         bias: (out,) or None.
@@ -51,13 +51,13 @@ def mixed_conv(
         causal: Let no tap look ahead: offsets from -d(k-1) to 0 on every axis.
 
     Returns:
-        (batch, out, ceil(n / stride)) in x's dtype; float16 and bfloat16 are computed in float32. Under autocast everything
-        but float64 is computed and returned in float32.
+        (batch, out, ceil(n / stride)) in x's dtype; float16 and bfloat16 are computed in float32. Under autocast
+        everything but float64 is computed and returned in float32.
 
     Raises:
         TypeError: An argument is of the wrong type, or tensors differ in dtype.
-        ValueError: Shapes do not fit together, d(k-1) is odd for some candidate while the stride is not 1 (no ``nn.ConvNd``
-            computes that), "reflect" reaches further than the input, or the engine cannot run this.
+        ValueError: Shapes do not fit together, d(k-1) is odd for some candidate while the stride is not 1 (no
+            ``nn.ConvNd`` computes that), "reflect" reaches further than the input, or the engine cannot run this.
 
     Source: Shen, Khodak, Talwalkar, "Efficient Architecture Search for Diverse Tasks", 2022, arXiv:2204.07554.
 
@@ -111,9 +111,9 @@ def tap_conv(
     Args:
         x: (batch, in, *n), or (in, *n) unbatched; zero outside.
         taps: (out, in/groups, T).
-        offsets: T positions relative to ``stride * output position``, in pixels, each a tuple with one whole number per axis
-            (plain numbers in 1-D), any sign and order; weights at repeated positions add up. A tuple of tuples is checked
-            once and remembered.
+        offsets: T positions relative to ``stride * output position``, in pixels, each a tuple with one whole number per
+            axis (plain numbers in 1-D), any sign and order; weights at repeated positions add up. A tuple of tuples is
+            checked once and remembered.
         bias: (out,) or None.
         stride: Step between output pixels, one number or one per axis.
         groups: As in ``nn.ConvNd``.
@@ -195,8 +195,8 @@ def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> T
     for b, a, n in zip(before, after, x.shape[2:], strict=True):
         if mode == "reflect" and max(b, a) >= n:
             raise ValueError(
-                f'padding_mode="reflect" needs more pixels than the widest reach, {max(b, a)}, and an axis of the input has '
-                f"{n} (input size {tuple(x.shape[2:])}): use another padding mode or smaller candidates."
+                f'padding_mode="reflect" needs more pixels than the widest reach, {max(b, a)}, and the input has {n} '
+                f"along an axis (its size is {tuple(x.shape[2:])}): use another padding mode or smaller candidates."
             )
     amounts = [amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair]
     return F.pad(x, amounts, mode=mode)

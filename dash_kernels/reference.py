@@ -36,9 +36,9 @@ def tap_conv(
     if circular:
         x, offsets = _wrap(x, offsets, out_size, stride)
     y = x.new_zeros((x.shape[0], taps.shape[0], *out_size))
-    grouped = y.unflatten(1, (groups, -1))
-    source = x.unflatten(1, (groups, -1))
-    kernels = taps.unflatten(0, (groups, -1))
+    grouped = _grouped(y, 1, groups)
+    source = _grouped(x, 1, groups)
+    kernels = _grouped(taps, 0, groups)
     for t, read, write in _tap_slices(offsets, x.shape[2:], out_size, stride):
         grouped[write] += torch.einsum("goc,bgc...->bgo...", kernels[..., t], source[read])
     return y
@@ -60,9 +60,9 @@ def tap_conv_input_grad(
         offsets = [o % size[i % len(size)] for i, o in enumerate(offsets)]
         size = [_wrapped_length(n, m, s) for n, m, s in zip(size, out_size, stride, strict=True)]
     result = grad.new_zeros((grad.shape[0], groups * taps.shape[1], *size))
-    grouped = result.unflatten(1, (groups, -1))
-    source = grad.unflatten(1, (groups, -1))
-    kernels = taps.unflatten(0, (groups, -1))
+    grouped = _grouped(result, 1, groups)
+    source = _grouped(grad, 1, groups)
+    kernels = _grouped(taps, 0, groups)
     for t, read, write in _tap_slices(offsets, size, out_size, stride):
         grouped[read] += torch.einsum("goc,bgo...->bgc...", kernels[..., t], source[write])
     return _fold(result, input_size) if circular else result
@@ -75,18 +75,18 @@ def tap_conv_weight_grad(
     out_size = grad.shape[2:]
     if circular:
         x, offsets = _wrap(x, offsets, out_size, stride)
-    source = x.unflatten(1, (groups, -1))
-    upstream = grad.unflatten(1, (groups, -1))
+    source = _grouped(x, 1, groups)
+    upstream = _grouped(grad, 1, groups)
     count = len(offsets) // len(out_size)
     result = x.new_zeros((grad.shape[1], source.shape[2], count))
-    grouped = result.unflatten(0, (groups, -1))
+    grouped = _grouped(result, 0, groups)
     for t, read, write in _tap_slices(offsets, x.shape[2:], out_size, stride):
         grouped[..., t] = torch.einsum("bgo...,bgc...->goc", upstream[write].flatten(3), source[read].flatten(3))
     return result
 
 
 def mix_taps(weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int], lattice_size: int) -> Tensor:
-    """Taps (out, in, lattice_size): packed weights (out, in, P) times their mixture weight, summed where they coincide."""
+    """Taps (out, in, lattice_size): packed weights (out, in, P) times their mixture weight, summed where they meet."""
     taps = weight.new_zeros((*weight.shape[:2], lattice_size))
     return taps.index_add_(2, _long(index, weight), weight * _per_tap(mixture, counts))
 
@@ -97,9 +97,15 @@ def gather_taps(grad: Tensor, mixture: Tensor, index: Sequence[int], counts: Seq
 
 
 def mixture_grad(grad: Tensor, weight: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
-    """Adjoint of :func:`mix_taps` in mixture: (candidates,) from grad (out, in, lattice_size) and weight (out, in, P)."""
+    """Adjoint of :func:`mix_taps` in mixture: (candidates,) from grad (out, in, lattice) and weight (out, in, P)."""
     per_tap = (grad.index_select(2, _long(index, grad)) * weight).sum((0, 1))
-    return torch.stack([part.sum() for part in per_tap.split(list(counts))])
+    return torch.stack([part.sum() for part in torch.split(per_tap, list(counts))])
+
+
+def _grouped(tensor: Tensor, dim: int, groups: int) -> Tensor:
+    """A view with the channels at ``dim`` split into (groups, channels per group)."""
+    shape = tensor.shape
+    return tensor.view(*shape[:dim], groups, shape[dim] // groups, *shape[dim + 1 :])
 
 
 def _tap_slices(
@@ -133,7 +139,7 @@ def _wrapped_length(size: int, out: int, stride: int) -> int:
 def _wrap(
     x: Tensor, offsets: Sequence[int], out_size: Sequence[int], stride: Sequence[int]
 ) -> tuple[Tensor, list[int]]:
-    """x continued periodically far enough that the offsets, taken modulo its size, never leave it; and those offsets."""
+    """x continued periodically, far enough for offsets taken modulo its size; and those offsets."""
     size = x.shape[2:]
     for axis, (n, m, s) in enumerate(zip(size, out_size, stride, strict=True)):
         positions = torch.arange(_wrapped_length(n, m, s), device=x.device) % n
@@ -182,12 +188,12 @@ def mixed_results(
         causal: Pad before the first pixel only.
     """
     steps = _per_axis(stride, x.dim() - 2)
-    parts = weight.split([candidate.taps for candidate in candidates], dim=2)
+    parts = torch.split(weight, [candidate.taps for candidate in candidates], dim=2)
     total: Tensor | None = None
     for candidate, part, share in zip(candidates, parts, mixture.unbind(), strict=True):
         before = [r if causal else r // 2 for r in candidate.reach]
         after = [r - b for r, b in zip(candidate.reach, before, strict=True)]
-        kernel = part.unflatten(2, candidate.kernel_size)
+        kernel = part.reshape(*part.shape[:2], *candidate.kernel_size)
         result = _convolve(x, kernel, before, after, steps, candidate.dilation, groups, padding_mode)
         total = share * result if total is None else total + share * result
     assert total is not None
@@ -211,13 +217,13 @@ def mixed_weights(
     before = [max(b[axis] for b in befores) for axis in axes]
     after = [max(c.reach[axis] - b[axis] for c, b in zip(candidates, befores, strict=True)) for axis in axes]
     dense = weight.new_zeros((*weight.shape[:2], *(b + a + 1 for b, a in zip(before, after, strict=True))))
-    parts = weight.split([candidate.taps for candidate in candidates], dim=2)
+    parts = torch.split(weight, [candidate.taps for candidate in candidates], dim=2)
     for candidate, part, share, left in zip(candidates, parts, mixture.unbind(), befores, strict=True):
         places = tuple(
             slice(before[axis] - left[axis], before[axis] - left[axis] + candidate.reach[axis] + 1, step)
             for axis, step in enumerate(candidate.dilation)
         )
-        dense[(slice(None), slice(None), *places)] += share * part.unflatten(2, candidate.kernel_size)
+        dense[(slice(None), slice(None), *places)] += share * part.reshape(*part.shape[:2], *candidate.kernel_size)
     steps = _per_axis(stride, len(axes))
     result = _convolve(x, dense, before, after, steps, (1,) * len(axes), groups, padding_mode)
     return result if bias is None else result + bias.view(-1, *[1] * len(axes))

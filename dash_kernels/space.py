@@ -48,8 +48,8 @@ class SearchSpace:
     """All pairs of a kernel size and a dilation.
 
     Args:
-        kernel_sizes: The sizes to choose from, in taps, at least 1, odd or even. An entry is a number (that many taps on
-            every axis) or a tuple with one number per axis: ``((3, 9), 5)`` are two choices, 3x9 and 5x5.
+        kernel_sizes: The sizes to choose from, in taps, at least 1, odd or even. An entry is a number (that many taps
+            on every axis) or a tuple with one number per axis: ``((3, 9), 5)`` are two choices, 3x9 and 5x5.
         dilations: The dilations to choose from, in pixels, at least 1, written the same way.
 
     Raises:
@@ -71,8 +71,8 @@ class SearchSpace:
         axes = {len(c) for c in self.kernel_sizes + self.dilations if isinstance(c, tuple)}
         if len(axes) > 1:
             raise ValueError(
-                f"kernel_sizes={self.kernel_sizes} and dilations={self.dilations} have entries for different numbers of "
-                f"axes ({', '.join(map(str, sorted(axes)))}): give every inner tuple one number per axis of the input."
+                f"kernel_sizes={self.kernel_sizes} and dilations={self.dilations} have entries for different numbers "
+                f"of axes ({', '.join(map(str, sorted(axes)))}): give every inner tuple one number per axis."
             )
 
     def candidates(self, ndim: int) -> tuple[Candidate, ...]:

@@ -14,8 +14,8 @@ from .space import Candidate
 def tap_offsets(candidate: Candidate, causal: bool = False) -> tuple[tuple[int, ...], ...]:
     """Positions of a candidate's taps relative to the output position, in pixels, row-major.
 
-    Tap j of an axis with k taps and dilation d sits at ``d*j - (d*(k-1))//2``, which is torch's ``padding="same"``; with
-    ``causal`` at ``d*j - d*(k-1)``, so that no tap looks ahead.
+    Tap j of an axis with k taps and dilation d sits at ``d*j - (d*(k-1))//2``, which is torch's ``padding="same"``;
+    with ``causal`` at ``d*j - d*(k-1)``, so that no tap looks ahead.
     """
     axes = []
     for k, d in zip(candidate.kernel_size, candidate.dilation, strict=True):

@@ -15,7 +15,8 @@ class Engine(ABC):
     """One way to compute the six operators.
 
     The operator methods take exactly the operator's arguments without ``engine``, are called only with problems that
-    :meth:`can_run` accepted, take tensors of any strides, and return a new contiguous tensor.
+    :meth:`can_run` accepted, take tensors of any strides and numbers as tuple or list, and return a new contiguous
+    tensor that is no view.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Engine(ABC):
 
     @abstractmethod
     def can_run(self, problem: Problem | MixProblem) -> str | None:
-        """None if it computes this problem, else one sentence why not. Called only when it is available on the device."""
+        """None if it computes this problem, else one sentence why not. Called only where it is available."""
 
     @abstractmethod
     def tap_conv(

@@ -35,9 +35,9 @@ def engines() -> dict[str, str | None]:
 class use_engine(contextlib.ContextDecorator):  # noqa: N801  (reads as a verb where it is used)
     """Within the ``with`` block, and in this thread, layers and functions that ask for no engine use this one.
 
-    Blocks nest. Gradients of what was computed inside use the same engine, wherever they are computed. An engine passed as
-    an argument goes before, the environment variable DASH_KERNELS_ENGINE behind. In a graph made by ``torch.compile`` each
-    operator looks when it runs.
+    Blocks nest. Gradients of what was computed inside use the same engine, wherever they are computed. An engine passed
+    as an argument goes before, the environment variable DASH_KERNELS_ENGINE behind. In a graph made by
+    ``torch.compile`` each operator looks when it runs.
 
     Args:
         name: "auto" or a name from :func:`dash_kernels.engines`.

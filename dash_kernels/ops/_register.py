@@ -44,11 +44,10 @@ def register(
         save(ctx, args, output)
         return output
 
-    function = type(
-        name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(differentiate)}
-    )
+    members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate)}
+    function: Any = type(name, (torch.autograd.Function,), members)
 
-    def call(first: Tensor, second: Tensor, *rest: Any) -> Tensor:
+    def call(first: Tensor, second: Tensor, *rest: Any) -> Any:
         if torch.compiler.is_compiling() or _needs_dispatcher(first) or _needs_dispatcher(second):
             return operator(first, second, *rest)
         if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
@@ -66,5 +65,5 @@ def _needs_dispatcher(tensor: Tensor) -> bool:
         or is_in_torch_dispatch_mode()
         or torch._C._are_functorch_transforms_active()
         or torch.is_autocast_enabled(tensor.device.type)
-        or torch.jit.is_tracing()
+        or torch._C._is_tracing()
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The mixing family: schemas, fake kernels and derivatives of mix_taps and of its two adjoints.
 
-mix_taps, gather_taps and mixture_grad are the derivatives of one form, linear in each of lattice gradient, packed weight and
-mixture, so the gradient of each is given by the other two, to any order.
+mix_taps, gather_taps and mixture_grad are the derivatives of one form, linear in each of lattice gradient, packed
+weight and mixture, so the gradient of each is given by the other two, to any order.
 """
 
 from __future__ import annotations

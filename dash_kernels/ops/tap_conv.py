@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The convolution family: schemas, fake kernels and derivatives of tap_conv and of its two adjoints.
 
-With <g, tap_conv(x, w)> = F(g, x, w) linear in each of the three, the operators are F's derivatives in g, x and w, so the
-gradient of each is given by the other two, to any order.
+With <g, tap_conv(x, w)> = F(g, x, w) linear in each of the three, the operators are F's derivatives in g, x and w, so
+the gradient of each is given by the other two, to any order.
 """
 
 from __future__ import annotations

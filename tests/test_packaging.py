@@ -119,3 +119,18 @@ def test_unknown_no_build_value_is_an_error() -> None:
     built = command(sys.executable, "setup.py", "--version", cwd=ROOT, DASH_KERNELS_NO_BUILD="yes")
     assert built.returncode != 0
     assert "DASH_KERNELS_NO_BUILD is 'yes'" in built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_kernels_of_an_instruction_set_share_no_symbol(wheel: Path, isa: str) -> None:
+    """The linker keeps one copy of an inline function: were it the AVX one, older machines would die of SIGILL."""
+    found = list((ROOT / "build").glob(f"cmake-*/CMakeFiles/dash_kernels_{isa}.dir/csrc/core/kernels.cpp.o"))
+    if not found:
+        pytest.skip(f"{isa} is not built for this processor's architecture")
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    listed = command("nm", "--demangle", "--defined-only", "--extern-only", str(newest), cwd=ROOT)
+    assert listed.returncode == 0, listed.stderr
+    names = [line.split(" ", 2)[2] for line in listed.stdout.splitlines()]
+    assert names
+    assert not [name for name in names if f"dash::{isa}::" not in name]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From the arguments of an operator to the engine that computes it, remembered per distinct problem."""
+"""From the problem an operator's arguments describe to the engine that computes it, remembered per distinct problem."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,11 @@ from torch import Tensor
 from .. import _env
 from ..engines import Engine, MixProblem, Problem, choose, resolve
 
+Fields = tuple[Any, ...]
+"""The class of a problem and its fields, in order: cheaper to hash than the problem is to build."""
 
-def conv_engine(
+
+def conv_fields(
     operator: str,
     images: Tensor,
     in_channels: int,
@@ -21,16 +24,13 @@ def conv_engine(
     groups: int,
     input_size: tuple[int, ...],
     out_size: tuple[int, ...],
-    stride: list[int],
-    offsets: list[int],
+    stride: tuple[int, ...],
+    offsets: tuple[int, ...],
     circular: bool,
-    wanted: str,
-) -> Engine:
-    """The engine for one call of the convolution family; ``images`` gives batch, dtype and device."""
-    return _remembered(
+) -> Fields:
+    """A call of the convolution family; ``images`` gives batch, dtype and device."""
+    return (
         Problem,
-        resolve(wanted),
-        _env.strict(),
         operator,
         images.device.type,
         images.dtype,
@@ -40,19 +40,17 @@ def conv_engine(
         groups,
         input_size,
         out_size,
-        tuple(stride),
-        tuple(offsets),
+        stride,
+        offsets,
         circular,
         torch.are_deterministic_algorithms_enabled(),
     )
 
 
-def mix_engine(operator: str, taps: Tensor, packed: int, lattice: int, candidates: int, wanted: str) -> Engine:
-    """The engine for one call of the mixing family; ``taps`` gives rows, dtype and device."""
-    return _remembered(
+def mix_fields(operator: str, taps: Tensor, packed: int, lattice: int, candidates: int) -> Fields:
+    """A call of the mixing family; ``taps`` gives rows, dtype and device."""
+    return (
         MixProblem,
-        resolve(wanted),
-        _env.strict(),
         operator,
         taps.device.type,
         taps.dtype,
@@ -64,6 +62,11 @@ def mix_engine(operator: str, taps: Tensor, packed: int, lattice: int, candidate
     )
 
 
+def engine_for(fields: Fields, wanted: str) -> Engine:
+    """The engine that computes this call; see :func:`dash_kernels.engines.choose`."""
+    return _remembered(fields, resolve(wanted), _env.strict())
+
+
 @functools.lru_cache(maxsize=4096)
-def _remembered(kind: Callable[..., Problem | MixProblem], wanted: str, strict: bool, *fields: object) -> Engine:
-    return choose(kind(*fields), wanted)
+def _remembered(fields: Fields, wanted: str, strict: bool) -> Engine:
+    return choose(fields[0](*fields[1:]), wanted)

@@ -10,19 +10,30 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from ._choice import Fields, engine_for
+
 PLAIN = (Tensor, torch.nn.Parameter)
+
+DESCRIBE: dict[Any, Callable[..., Fields]] = {}
+"""From each operator to the problem its arguments describe."""
 
 
 def register(
     schema: str,
-    implementation: Callable[..., Tensor],
+    describe: Callable[..., Fields],
     fake: Callable[..., Tensor],
     save: Callable[..., None],
     differentiate: Callable[..., tuple[Tensor | None, ...]],
 ) -> Callable[..., Tensor]:
-    """Defines ``dash_kernels::<schema>`` for every device; the implementation asks the registry for an engine.
+    """Defines ``dash_kernels::<schema>`` for every device, computed by the engine for the problem that is described.
 
     Under autocast the operands are computed in float32, since sums over a whole map are too long for the half types.
+
+    Args:
+        schema: Two tensors, numbers, and the engine's name last.
+        describe: From the operator's arguments to the fields of its problem.
+        fake: The shape of the result.
+        save, differentiate: As in ``torch.library.register_autograd``.
 
     Returns:
         The operator for Python callers, whose first two arguments are the tensors. On plain tensors it goes past the
@@ -31,15 +42,21 @@ def register(
     """
     name, arguments = schema.split("(", 1)
     qualified = f"dash_kernels::{name}"
+
+    def implementation(*args: Any) -> Any:
+        return getattr(engine_for(describe(*args), args[-1]), name)(*args[:-1])
+
     torch.library.define(qualified, "(" + arguments, tags=torch.Tag.pt2_compliant_tag)
     torch.library.impl(qualified, "default", implementation)
     torch.library.register_fake(qualified, fake)
     torch.library.register_autograd(qualified, differentiate, setup_context=save)
     for device in ("cpu", "cuda"):
         torch.library.register_autocast(qualified, device, torch.float32)
-    operator = getattr(torch.ops.dash_kernels, name).default
+    operator: Any = getattr(torch.ops.dash_kernels, name).default
 
-    def forward(ctx: Any, *args: Any) -> Tensor:
+    DESCRIBE[operator] = describe
+
+    def forward(ctx: Any, *args: Any) -> Any:
         output = implementation(*args)
         save(ctx, args, output)
         return output

@@ -7,42 +7,42 @@ weight and mixture, so the gradient of each is given by the other two, to any or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from ._choice import mix_engine
+from ._choice import Fields, mix_fields
 from ._register import register
 
-
-def _mix_taps(
-    weight: Tensor, mixture: Tensor, index: list[int], counts: list[int], lattice_size: int, engine: str
-) -> Tensor:
-    chosen = mix_engine("mix_taps", weight, len(index), lattice_size, len(counts), engine)
-    return chosen.mix_taps(weight, mixture, index, counts, lattice_size)
+Numbers = Sequence[int]
 
 
-def _gather_taps(grad: Tensor, mixture: Tensor, index: list[int], counts: list[int], engine: str) -> Tensor:
-    chosen = mix_engine("gather_taps", grad, len(index), grad.shape[2], len(counts), engine)
-    return chosen.gather_taps(grad, mixture, index, counts)
+def _describe_mix_taps(
+    weight: Tensor, mixture: Tensor, index: Numbers, counts: Numbers, lattice_size: int, engine: str
+) -> Fields:
+    return mix_fields("mix_taps", weight, len(index), lattice_size, len(counts))
 
 
-def _mixture_grad(grad: Tensor, weight: Tensor, index: list[int], counts: list[int], engine: str) -> Tensor:
-    chosen = mix_engine("mixture_grad", grad, len(index), grad.shape[2], len(counts), engine)
-    return chosen.mixture_grad(grad, weight, index, counts)
+def _describe_gather_taps(grad: Tensor, mixture: Tensor, index: Numbers, counts: Numbers, engine: str) -> Fields:
+    return mix_fields("gather_taps", grad, len(index), grad.shape[2], len(counts))
+
+
+def _describe_mixture_grad(grad: Tensor, weight: Tensor, index: Numbers, counts: Numbers, engine: str) -> Fields:
+    return mix_fields("mixture_grad", grad, len(index), grad.shape[2], len(counts))
 
 
 def _fake_mix_taps(
-    weight: Tensor, mixture: Tensor, index: list[int], counts: list[int], lattice_size: int, engine: str
+    weight: Tensor, mixture: Tensor, index: Numbers, counts: Numbers, lattice_size: int, engine: str
 ) -> Tensor:
     return weight.new_empty((*weight.shape[:2], lattice_size))
 
 
-def _fake_gather_taps(grad: Tensor, mixture: Tensor, index: list[int], *_: Any) -> Tensor:
+def _fake_gather_taps(grad: Tensor, mixture: Tensor, index: Numbers, *_: Any) -> Tensor:
     return grad.new_empty((*grad.shape[:2], len(index)))
 
 
-def _fake_mixture_grad(grad: Tensor, weight: Tensor, index: list[int], counts: list[int], engine: str) -> Tensor:
+def _fake_mixture_grad(grad: Tensor, weight: Tensor, index: Numbers, counts: Numbers, engine: str) -> Tensor:
     return grad.new_empty((len(counts),))
 
 
@@ -90,13 +90,13 @@ def _differentiate_mixture_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | No
 _TAIL = "int[] index, int[] counts, str engine) -> Tensor"
 mix_taps = register(
     "mix_taps(Tensor weight, Tensor mixture, int[] index, int[] counts, int lattice_size, str engine) -> Tensor",
-    _mix_taps, _fake_mix_taps, _save, _differentiate_mix_taps,
+    _describe_mix_taps, _fake_mix_taps, _save, _differentiate_mix_taps,
 )  # fmt: skip
 gather_taps = register(
     f"gather_taps(Tensor grad, Tensor mixture, {_TAIL}",
-    _gather_taps, _fake_gather_taps, _save_adjoint, _differentiate_gather_taps,
+    _describe_gather_taps, _fake_gather_taps, _save_adjoint, _differentiate_gather_taps,
 )  # fmt: skip
 mixture_grad = register(
     f"mixture_grad(Tensor grad, Tensor weight, {_TAIL}",
-    _mixture_grad, _fake_mixture_grad, _save_adjoint, _differentiate_mixture_grad,
+    _describe_mixture_grad, _fake_mixture_grad, _save_adjoint, _differentiate_mixture_grad,
 )  # fmt: skip

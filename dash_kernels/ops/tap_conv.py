@@ -12,67 +12,47 @@ from typing import Any
 
 from torch import Tensor
 
-from ._choice import conv_engine
+from ._choice import Fields, conv_fields
 from ._register import register
 
 Size = Sequence[int]
 
 
-def _tap_conv(
-    x: Tensor,
-    taps: Tensor,
-    offsets: list[int],
-    out_size: Size,
-    stride: list[int],
-    groups: int,
-    circular: bool,
-    engine: str,
-) -> Tensor:
-    input_size, out = tuple(x.shape[2:]), tuple(out_size)
-    chosen = conv_engine(
-        "tap_conv", x, x.shape[1], taps.shape[0], groups, input_size, out, stride, offsets, circular, engine
-    )
-    return chosen.tap_conv(x, taps, offsets, out_size, stride, groups, circular)
+def _describe_tap_conv(
+    x: Tensor, taps: Tensor, offsets: Size, out_size: Size, stride: Size, groups: int, circular: bool, engine: str
+) -> Fields:
+    size, out = tuple(x.shape[2:]), tuple(out_size)
+    channels, filters = x.shape[1], taps.shape[0]
+    return conv_fields("tap_conv", x, channels, filters, groups, size, out, tuple(stride), tuple(offsets), circular)
 
 
-def _tap_conv_input_grad(
-    grad: Tensor,
-    taps: Tensor,
-    offsets: list[int],
-    input_size: Size,
-    stride: list[int],
-    groups: int,
-    circular: bool,
-    engine: str,
-) -> Tensor:
-    size, out, channels = tuple(input_size), tuple(grad.shape[2:]), taps.shape[1] * groups
-    chosen = conv_engine(
-        "tap_conv_input_grad", grad, channels, grad.shape[1], groups, size, out, stride, offsets, circular, engine
-    )
-    return chosen.tap_conv_input_grad(grad, taps, offsets, input_size, stride, groups, circular)
+def _describe_input_grad(
+    grad: Tensor, taps: Tensor, offsets: Size, input_size: Size, stride: Size, groups: int, circular: bool, engine: str
+) -> Fields:
+    size, out = tuple(input_size), tuple(grad.shape[2:])
+    channels, filters, name = taps.shape[1] * groups, grad.shape[1], "tap_conv_input_grad"
+    return conv_fields(name, grad, channels, filters, groups, size, out, tuple(stride), tuple(offsets), circular)
 
 
-def _tap_conv_weight_grad(
-    grad: Tensor, x: Tensor, offsets: list[int], stride: list[int], groups: int, circular: bool, engine: str
-) -> Tensor:
+def _describe_weight_grad(
+    grad: Tensor, x: Tensor, offsets: Size, stride: Size, groups: int, circular: bool, engine: str
+) -> Fields:
     size, out = tuple(x.shape[2:]), tuple(grad.shape[2:])
-    chosen = conv_engine(
-        "tap_conv_weight_grad", x, x.shape[1], grad.shape[1], groups, size, out, stride, offsets, circular, engine
-    )
-    return chosen.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular)
+    channels, filters, name = x.shape[1], grad.shape[1], "tap_conv_weight_grad"
+    return conv_fields(name, x, channels, filters, groups, size, out, tuple(stride), tuple(offsets), circular)
 
 
-def _fake_tap_conv(x: Tensor, taps: Tensor, offsets: list[int], out_size: Size, *_: Any) -> Tensor:
+def _fake_tap_conv(x: Tensor, taps: Tensor, offsets: Size, out_size: Size, *_: Any) -> Tensor:
     return x.new_empty((x.shape[0], taps.shape[0], *out_size))
 
 
 def _fake_input_grad(
-    grad: Tensor, taps: Tensor, offsets: list[int], input_size: Size, stride: list[int], groups: int, *_: Any
+    grad: Tensor, taps: Tensor, offsets: Size, input_size: Size, stride: Size, groups: int, *_: Any
 ) -> Tensor:
     return grad.new_empty((grad.shape[0], taps.shape[1] * groups, *input_size))
 
 
-def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: list[int], stride: list[int], groups: int, *_: Any) -> Tensor:
+def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: Size, stride: Size, groups: int, *_: Any) -> Tensor:
     return x.new_empty((grad.shape[1], x.shape[1] // groups, len(offsets) // (x.dim() - 2)))
 
 
@@ -130,13 +110,13 @@ def _differentiate_weight_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | Non
 _TAIL = "int[] stride, int groups, bool circular, str engine) -> Tensor"
 tap_conv = register(
     f"tap_conv(Tensor x, Tensor taps, int[] offsets, SymInt[] out_size, {_TAIL}",
-    _tap_conv, _fake_tap_conv, _save_tap_conv, _differentiate_tap_conv,
+    _describe_tap_conv, _fake_tap_conv, _save_tap_conv, _differentiate_tap_conv,
 )  # fmt: skip
 tap_conv_input_grad = register(
     f"tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, SymInt[] input_size, {_TAIL}",
-    _tap_conv_input_grad, _fake_input_grad, _save_input_grad, _differentiate_input_grad,
+    _describe_input_grad, _fake_input_grad, _save_input_grad, _differentiate_input_grad,
 )  # fmt: skip
 tap_conv_weight_grad = register(
     f"tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, {_TAIL}",
-    _tap_conv_weight_grad, _fake_weight_grad, _save_weight_grad, _differentiate_weight_grad,
+    _describe_weight_grad, _fake_weight_grad, _save_weight_grad, _differentiate_weight_grad,
 )  # fmt: skip

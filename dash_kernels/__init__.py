@@ -2,10 +2,33 @@
 """Mixtures of convolutions over many kernel sizes and dilations, at the cost of one."""
 
 from . import functional
+from .conv import Conv1d, Conv2d, Conv3d
 from .engines import engines, use_engine
+from .layers import MixedConv1d, MixedConv2d, MixedConv3d
+from .ops.explain import explain
 from .space import Candidate, SearchSpace
+from .surgery import apply_architecture, arch_parameters, convert, discretize, weight_parameters
 from .taps import TapLattice
 
 __version__ = "0.1.0"
 
-__all__ = ["Candidate", "SearchSpace", "TapLattice", "engines", "functional", "use_engine"]
+__all__ = [
+    "Candidate",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "MixedConv1d",
+    "MixedConv2d",
+    "MixedConv3d",
+    "SearchSpace",
+    "TapLattice",
+    "apply_architecture",
+    "arch_parameters",
+    "convert",
+    "discretize",
+    "engines",
+    "explain",
+    "functional",
+    "use_engine",
+    "weight_parameters",
+]

@@ -3,6 +3,6 @@
 
 from .engine import Engine
 from .problem import MixProblem, Problem
-from .registry import ENGINES, choose, engines, refusals, resolve, use_engine
+from .registry import ENGINES, choose, engines, resolve, survey, use_engine
 
-__all__ = ["ENGINES", "Engine", "MixProblem", "Problem", "choose", "engines", "refusals", "resolve", "use_engine"]
+__all__ = ["ENGINES", "Engine", "MixProblem", "Problem", "choose", "engines", "resolve", "survey", "use_engine"]

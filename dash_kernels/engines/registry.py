@@ -81,9 +81,18 @@ def resolve(wanted: str) -> str:
     return name if name == "auto" else _known(name, "DASH_KERNELS_ENGINE")
 
 
-def refusals(problem: Problem | MixProblem) -> dict[str, str | None]:
-    """Every engine by name, in order of preference: None, or the reason it cannot compute ``problem``."""
-    return {e.name: e.available(problem.device) or e.can_run(problem) for e in ENGINES}
+def survey(problem: Problem | MixProblem, wanted: str = "auto") -> tuple[str | None, dict[str, str | None]]:
+    """What would compute ``problem``, and what every engine says to it.
+
+    Returns:
+        The name of the engine in force or, without one, of the first that can run it; None if the engine in force cannot.
+        And every engine by name, in order of preference: None, or the reason it cannot.
+    """
+    name = resolve(wanted)
+    reasons = {engine.name: engine.available(problem.device) or engine.can_run(problem) for engine in ENGINES}
+    if name != "auto":
+        return (name if reasons[name] is None else None), reasons
+    return next(n for n, reason in reasons.items() if reason is None), reasons
 
 
 def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
@@ -93,17 +102,14 @@ def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
         ValueError: There is no engine of that name, or it cannot run the problem; the message says why.
         RuntimeError: Only the reference can, nobody asked for it, and DASH_KERNELS_STRICT=1.
     """
+    chosen, reasons = survey(problem, wanted)
     name = resolve(wanted)
-    reasons = refusals(problem)
-    if name != "auto":
-        if reasons[name] is not None:
-            able = ", ".join(n for n, reason in reasons.items() if reason is None)
-            raise ValueError(f'engine "{name}" cannot run {problem}: {reasons[name]}. Engines that can: {able}.')
-        return _BY_NAME[name]
-    name = next(n for n, reason in reasons.items() if reason is None)
-    if name == ReferenceEngine.name:
+    if chosen is None:
+        able = ", ".join(n for n, reason in reasons.items() if reason is None)
+        raise ValueError(f'engine "{name}" cannot run {problem}: {reasons[name]}. Engines that can: {able}.')
+    if chosen == ReferenceEngine.name and name == "auto":
         _report_fallback(problem, reasons)
-    return _BY_NAME[name]
+    return _BY_NAME[chosen]
 
 
 def _report_fallback(problem: Problem | MixProblem, reasons: dict[str, str | None]) -> None:

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Searches the kernel size and the dilation of every convolution of a network, with dash_kernels."""
+
+from .config import Config
+from .core import Result, search
+from .errors import DashSearchError, DataError, RunFolderError, SettingsError, TrainingError
+from .metrics import ACCURACY, Metric
+
+__all__ = [
+    "ACCURACY",
+    "Config",
+    "DashSearchError",
+    "DataError",
+    "Metric",
+    "Result",
+    "RunFolderError",
+    "SettingsError",
+    "TrainingError",
+    "search",
+]

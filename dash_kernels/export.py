@@ -48,8 +48,8 @@ def same_conv(
         padding = "same"
         if any(step > 1 for step in like.stride):
             raise ValueError(
-                f"kernel size {tuple(kernel_size)} with dilation {tuple(dilation)} spans d(k-1) = {tuple(reach)} pixels "
-                f"and the stride is {like.stride}: no nn.Conv{ndim}d pads an odd span. Use an odd kernel size, or stride=1."
+                f"kernel size {tuple(kernel_size)} with dilation {tuple(dilation)} spans d(k-1) = {tuple(reach)} "
+                f"pixels, the stride is {like.stride}: no nn.Conv{ndim}d pads an odd span. Use an odd size."
             )
     build: Any = cls  # torch's annotations differ from class to class
     conv: AnyConv = build(

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from .._mixed import MixedConvNd
+from .._table import table
 from ..conv import AnyConv
 from ..space import Candidate
 from .rules import AnyTransposed
@@ -38,13 +39,9 @@ class ConvertReport:
         return tuple(row.name for row in self.rows if row.replaced)
 
     def __repr__(self) -> str:
-        cells = [("name", "module", "", "reason")]
-        cells += [(row.name, row.module, "replaced" if row.replaced else "kept", row.reason) for row in self.rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
-        return "\n".join([*lines, f"{len(self.replaced)} of {len(self.rows)} convolutions replaced"])
+        cells = [(row.name, row.module, "replaced" if row.replaced else "kept", row.reason) for row in self.rows]
+        count = f"{len(self.replaced)} of {len(self.rows)} convolutions replaced"
+        return f"{table([('name', 'module', '', 'reason'), *cells])}\n{count}"
 
 
 def described(conv: AnyConv | AnyTransposed | MixedConvNd) -> str:

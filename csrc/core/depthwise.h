@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Depthwise convolutions (one input channel a group, `multiplier` output channels each). Nothing is summed over channels, so kLanes
+// neighbouring input maps go through the whole transform, product and inverse at once, in cache. Their channels repeat from sample to
+// sample: the weights' spectra exist once per distinct pattern of channels in the lanes.
+#pragma once
+#include "maps.h"
+#include "taps.h"
+
+namespace dash {
+namespace DASH_ISA {
+
+template <class T>
+struct Depthwise {
+  const ConvProblem& problem;
+  const TapList& taps;
+  const LengthPlan<T>&full_rows, &full_cols, &out_rows, &out_cols;
+  int64_t channels, multiplier, vectors, patterns;
+
+  Depthwise(const ConvProblem& p, const TapList& t)
+      : problem(p), taps(t), full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])),
+        out_rows(length_plan<T>(p.length[0] / p.stride[0])), out_cols(length_plan<T>(p.length[1] / p.stride[1])), channels(p.groups),
+        multiplier(p.out_channels / p.groups), vectors(ceil_div(p.batch * p.groups, kLanes<T>)) {
+    int64_t a = channels, b = kLanes<T>;
+    while (b) {
+      const int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    patterns = smaller(channels / a, vectors);  // after lcm(channels, kLanes) maps the channels in the lanes repeat
+  }
+
+  // kLanes maps of one side as a batch of one vector, so that Maps' transforms serve.
+  Maps<T> side(bool strided) const {
+    const int64_t* size = strided ? problem.out : problem.in;
+    const int64_t area = size[0] * size[1];
+    return {1, kLanes<T>, 0, strided ? multiplier * area : area, {size[0], size[1]}, strided ? &out_rows : &full_rows,
+            strided ? &out_cols : &full_cols, false};
+  }
+  Lanes<T> map_lanes(const Maps<T>& maps, int64_t vector) const {
+    return Lanes<T>::strided(maps.map, problem.batch * channels - vector * kLanes<T>);
+  }
+  int64_t column() const { return column_stride(full_rows.n); }
+  int64_t frequencies() const { return full_cols.n / 2 + 1; }
+  // Spectra of weights, one per pattern and multiple: at every full-length row frequency that a product visits.
+  int64_t weight_columns() const { return (full_cols.n == out_cols.n ? frequencies() : full_cols.n); }
+  int64_t weight_size() const { return patterns * multiplier * weight_columns() * column(); }
+
+  struct Worker {
+    Cx<T>*in_spectrum, *out_spectrum, *a, *b, *buffer, *row_scratch;
+    Vec<T>*tap_row, *taps_in_lanes;
+    TapColumn<T> tap_column;
+  };
+  struct Workspace {
+    Cx<T>* weights;
+    Vec<T>* tap_gradient;
+    Worker* workers;
+  };
+  Workspace make_workspace(Arena& arena, int64_t count, bool weight_grad) const {
+    const Maps<T> in = side(false), out = side(true);
+    Workspace w;
+    w.weights = arena.take<Cx<T>>((weight_grad ? count : 1) * weight_size());
+    w.tap_gradient = arena.take<Vec<T>>(weight_grad ? patterns * multiplier * taps.count : 0);
+    w.workers = arena.take<Worker>(count);
+    for (int64_t i = 0; i < count; ++i) {
+      Worker worker{};
+      worker.in_spectrum = arena.take<Cx<T>>(in.spectrum_size());
+      worker.out_spectrum = arena.take<Cx<T>>(out.spectrum_size());
+      worker.a = arena.take<Cx<T>>(column());
+      worker.b = arena.take<Cx<T>>(column());
+      worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
+      worker.row_scratch = arena.take<Cx<T>>(larger(in.scratch(), out.scratch()));
+      worker.tap_row = arena.take<Vec<T>>(problem.num_taps);
+      worker.taps_in_lanes = arena.take<Vec<T>>(taps.count);
+      worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
+      if (w.workers) w.workers[i] = worker;
+    }
+    return w;
+  }
+
+  // Weight rows of the channels in the lanes of a pattern. Lanes past the last map hold some channel too: nobody reads their result.
+  Lanes<T> pattern_lanes(int64_t pattern) const {
+    Lanes<T> lanes;
+    lanes.count = kLanes<T>;
+    for (int l = 0; l < kLanes<T>; ++l) lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
+    return lanes;
+  }
+  int64_t weight_index(int64_t vector, int64_t multiple, int64_t f) const {
+    return ((vector % patterns * multiplier + multiple) * weight_columns() + f) * column();
+  }
+
+  void transform_weights(const T* weight, bool forward, const Workspace& w, const Workers& workers) const {
+    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const int sign = forward ? 1 : -1;
+    parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& worker = w.workers[piece];
+      worker.tap_column.prepare(sign);
+      for (int64_t i = begin; i < end; ++i) {
+        load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier), scale,
+                  worker.taps_in_lanes, worker.tap_row);
+        for (int64_t f = 0; f < weight_columns(); ++f) {
+          Cx<T>* out = w.weights + (i * weight_columns() + f) * column();
+          worker.tap_column.set_frequency(f, sign);
+          worker.tap_column.spectrum(worker.taps_in_lanes, [out](int64_t y, Cx<T> v) { out[y] = v; });
+        }
+      }
+    });
+  }
+
+  // y = x * weights: row frequencies that fold onto one are summed, then the column folds in its inverse.
+  void forward(const T* x, const T* weight, T* y, void* buffer, const Workers& workers) const {
+    Arena arena(buffer);
+    const Workspace w = make_workspace(arena, workers.count, false);
+    transform_weights(weight, true, w, workers);
+    const Maps<T> in = side(false), out = side(true);
+    const int64_t aliases = full_cols.n / out_cols.n, folds = full_rows.n / out_rows.n;
+    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& worker = w.workers[piece];
+      Cx<T>* const a = worker.a;
+      for (int64_t v = begin; v < end; ++v) {
+        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum, in.column(),
+                     worker.row_scratch);
+        for (int64_t m = 0; m < multiplier; ++m) {
+          for (int64_t g = 0; g < out.frequencies(); ++g) {
+            for (int64_t alias = 0; alias < aliases; ++alias) {
+              const int64_t f = g + alias * out_cols.n;
+              const Cx<T>* h = w.weights + weight_index(v, m, f);
+              const auto multiply = [=](int64_t k, Cx<T> value) {
+                const Cx<T> product = {value.re * h[k].re - value.im * h[k].im, value.re * h[k].im + value.im * h[k].re};
+                a[k] = alias == 0 ? product : a[k] + product;
+              };
+              in.transform_column(worker.in_spectrum, 0, f, multiply, worker.buffer);
+            }
+            out.invert_column(a, folds, worker.out_spectrum, 0, g, worker.buffer);
+          }
+          rows_inverse(out_cols, worker.out_spectrum, out.column(), y + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
+                       map_lanes(out, v), out.size[0], out.size[1], T(1), worker.row_scratch);
+        }
+      }
+    });
+  }
+
+  // The gradient of x: the spectrum of y's gradient repeats over the full-length frequencies.
+  void input_grad(const T* y_gradient, const T* weight, T* x_gradient, void* buffer, const Workers& workers) const {
+    Arena arena(buffer);
+    const Workspace w = make_workspace(arena, workers.count, false);
+    transform_weights(weight, false, w, workers);
+    const Maps<T> in = side(false), out = side(true);
+    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& worker = w.workers[piece];
+      Cx<T>*const a = worker.a, *const b = worker.b;
+      for (int64_t v = begin; v < end; ++v) {
+        for (int64_t m = 0; m < multiplier; ++m) {
+          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
+                       out.size[1], worker.out_spectrum, out.column(), worker.row_scratch);
+          for (int64_t f = 0; f < frequencies(); ++f) {
+            out.transform_column(worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
+            const Cx<T>* h = w.weights + weight_index(v, m, f);
+            for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
+              a[k] = {b[period].re * h[k].re - b[period].im * h[k].im, b[period].re * h[k].im + b[period].im * h[k].re};
+              if (++period == out_rows.n) period = 0;
+            }
+            if (m == 0)
+              in.invert_column(a, 1, worker.in_spectrum, 0, f, worker.buffer);
+            else
+              add_inverted_column(a, worker, f, in);
+          }
+        }
+        rows_inverse(full_cols, worker.in_spectrum, in.column(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0],
+                     in.size[1], T(1), worker.row_scratch);
+      }
+    });
+  }
+  void add_inverted_column(const Cx<T>* product, Worker& worker, int64_t f, const Maps<T>& in) const {
+    Cx<T>* sum = worker.in_spectrum + f * in.column();
+    const int64_t count = in.size[0];
+    fft(full_rows.complex, [=](int64_t y) { return swapped(product[y]); },
+        [=](int64_t y, Cx<T> v) {
+          if (y < count) sum[y] = sum[y] + swapped(v);
+        },
+        worker.buffer);
+  }
+
+  void weight_grad(const T* y_gradient, const T* x, T* weight_gradient, void* buffer, const Workers& workers) const {
+    Arena arena(buffer);
+    const Workspace w = make_workspace(arena, workers.count, true);
+    const Maps<T> in = side(false), out = side(true);
+    const int64_t pieces = larger(1, smaller(workers.count, vectors));
+    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& worker = w.workers[piece];
+      Cx<T>*const a = worker.a, *const b = worker.b, *const products = w.weights + piece * weight_size();
+      for (int64_t i = 0; i < weight_size(); ++i) products[i] = {Vec<T>{}, Vec<T>{}};
+      for (int64_t v = begin; v < end; ++v) {
+        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum, in.column(),
+                     worker.row_scratch);
+        for (int64_t m = 0; m < multiplier; ++m) {
+          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
+                       out.size[1], worker.out_spectrum, out.column(), worker.row_scratch);
+          for (int64_t f = 0; f < frequencies(); ++f) {
+            in.transform_column(worker.in_spectrum, 0, f, [a](int64_t k, Cx<T> value) { a[k] = value; }, worker.buffer);
+            out.transform_column(worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
+            Cx<T>* sum = products + weight_index(v, m, f);
+            for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
+              sum[k].re += b[period].re * a[k].re + b[period].im * a[k].im;
+              sum[k].im += b[period].im * a[k].re - b[period].re * a[k].im;
+              if (++period == out_rows.n) period = 0;
+            }
+          }
+        }
+      }
+    });
+    gather_weight_gradient(w, pieces, weight_gradient, workers);
+  }
+
+  // Sums the workers' products, reads the taps off their inverse transforms, and adds up the lanes that hold the same channel.
+  void gather_weight_gradient(const Workspace& w, int64_t pieces, T* weight_gradient, const Workers& workers) const {
+    parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& worker = w.workers[piece];
+      worker.tap_column.prepare(-1);
+      for (int64_t i = begin; i < end; ++i) {
+        Vec<T>* gradient = w.tap_gradient + i * taps.count;
+        for (int64_t t = 0; t < taps.count; ++t) gradient[t] = Vec<T>{};
+        for (int64_t f = 0; f < frequencies(); ++f) {
+          const Cx<T>* products = w.weights + (i * weight_columns() + f) * column();
+          const int64_t next = weight_size();
+          const auto sum = [=](int64_t y) {
+            Cx<T> total = products[y];
+            for (int64_t other = 1; other < pieces; ++other) total = total + products[other * next + y];
+            return total;
+          };
+          worker.tap_column.set_frequency(f, -1);
+          worker.tap_column.accumulate(sum, f == 0 || 2 * f == full_cols.n ? T(1) : T(2), gradient);
+        }
+      }
+    });
+    const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    for (int64_t i = 0; i < channels * multiplier * problem.num_taps; ++i) weight_gradient[i] = T(0);
+    for (int64_t pattern = 0; pattern < patterns; ++pattern) {
+      const Lanes<T> lanes = pattern_lanes(pattern);
+      for (int64_t m = 0; m < multiplier; ++m) {
+        const Vec<T>* gradient = w.tap_gradient + (pattern * multiplier + m) * taps.count;
+        for (int l = 0; l < kLanes<T>; ++l)
+          for (int64_t t = 0; t < taps.count; ++t)
+            weight_gradient[lanes.offset[l] + m * problem.num_taps + taps.tap[t]] += scale * gradient[t][l];
+      }
+    }
+  }
+};
+
+}  // namespace DASH_ISA
+}  // namespace dash

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+namespace dash {
+namespace {
+
+constexpr double kTwoPi = 6.283185307179586476925286766559;
+
+int64_t modulo(int64_t value, int64_t n) { return ((value % n) + n) % n; }
+
+// exp(2 pi i j / n), reduced to the first octant first so that every table entry is correctly rounded or next to it.
+void root_of_unity(int64_t j, int64_t n, double* re, double* im) {
+  j = modulo(j, n);
+  const int64_t octant = (8 * j) / n;
+  const int64_t quarter = (octant + 1) / 2;             // the nearest multiple of a quarter turn
+  const double rest = (4.0 * j - 1.0 * quarter * n) / n;  // in quarter turns, exact enough: |rest| <= 1/2
+  const double c = std::cos(kTwoPi / 4 * rest), s = std::sin(kTwoPi / 4 * rest);
+  switch (quarter % 4) {
+    case 0: *re = c, *im = s; break;
+    case 1: *re = -s, *im = c; break;
+    case 2: *re = -c, *im = -s; break;
+    default: *re = s, *im = -c;
+  }
+}
+
+// Radices of the passes, large ones first: the first pass reads the zero padding, and large radices make few passes.
+std::vector<int64_t> radices(int64_t n) {
+  std::vector<int64_t> result;
+  int64_t twos = 0;
+  for (; n % 2 == 0; n /= 2) ++twos;
+  for (; twos > 4 || twos == 3; twos -= 3) result.push_back(8);
+  for (; twos >= 2; twos -= 2) result.push_back(4);
+  for (; n % 5 == 0; n /= 5) result.push_back(5);
+  for (; n % 3 == 0; n /= 3) result.push_back(3);
+  if (twos) result.push_back(2);
+  return result;
+}
+
+template <class T>
+class OwnedPlan {
+ public:
+  explicit OwnedPlan(int64_t n) {
+    plan_.n = n;
+    plan_.complex = make(n);
+    plan_.half = make(n % 2 == 0 ? n / 2 : 1);
+    std::vector<T>& root = keep();
+    for (int64_t j = 0; j < n; ++j) push_root(root, j, n);
+    plan_.root = root.data();
+  }
+  const LengthPlan<T>& get() const { return plan_; }
+
+ private:
+  std::vector<T>& keep() {
+    tables_.push_back(std::make_unique<std::vector<T>>());
+    return *tables_.back();
+  }
+  static void push_root(std::vector<T>& table, int64_t j, int64_t n) {
+    double re, im;
+    root_of_unity(j, n, &re, &im);
+    table.push_back(static_cast<T>(re));
+    table.push_back(static_cast<T>(im));
+  }
+  FftPlan<T> make(int64_t n) {
+    FftPlan<T> plan{n, 0, {}};
+    int64_t s = 1;
+    for (int64_t radix : radices(n)) {
+      const int64_t rest = n / s, m = rest / radix;
+      std::vector<T>& twiddle = keep();
+      for (int64_t p = 0; p < m; ++p)
+        for (int64_t k = 1; k < radix; ++k) push_root(twiddle, -p * k, rest);
+      plan.pass[plan.passes++] = {radix, m, s, twiddle.data()};
+      s *= radix;
+    }
+    return plan;
+  }
+
+  LengthPlan<T> plan_;
+  std::vector<std::unique_ptr<std::vector<T>>> tables_;
+};
+
+bool reaches(const ConvProblem& problem, const int64_t* offset) {
+  for (int axis = 0; axis < 2; ++axis) {
+    const int64_t last = problem.stride[axis] * (problem.out[axis] - 1);
+    if (!problem.circular && (offset[axis] >= problem.in[axis] || offset[axis] + last < 0)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool is_smooth(int64_t n) {
+  for (int64_t factor : {2, 3, 5})
+    while (n > 0 && n % factor == 0) n /= factor;
+  return n == 1;
+}
+
+template <class T>
+const LengthPlan<T>& length_plan(int64_t n) {
+  static std::mutex mutex;
+  static std::map<int64_t, std::unique_ptr<OwnedPlan<T>>> plans;
+  if (n < 1 || !is_smooth(n))
+    throw std::invalid_argument("transform length " + std::to_string(n) + " has factors other than 2, 3 and 5");
+  const std::lock_guard<std::mutex> lock(mutex);
+  auto& plan = plans[n];
+  if (!plan) plan = std::make_unique<OwnedPlan<T>>(n);
+  return plan->get();
+}
+
+template const LengthPlan<float>& length_plan<float>(int64_t);
+template const LengthPlan<double>& length_plan<double>(int64_t);
+
+SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
+  std::vector<int64_t> order;
+  for (int64_t t = 0; t < problem.num_taps; ++t)
+    if (reaches(problem, offsets + 2 * t)) order.push_back(t);
+  const auto row = [&](int64_t t) { return modulo(offsets[2 * t], problem.length[0]); };
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return row(a) < row(b); });
+  for (int64_t t : order) {
+    if (row_pos_.empty() || row_pos_.back() != row(t)) {
+      row_pos_.push_back(row(t));
+      row_start_.push_back(static_cast<int64_t>(tap_.size()));
+    }
+    tap_.push_back(t);
+    col_pos_.push_back(modulo(offsets[2 * t + 1], problem.length[1]));
+  }
+  row_start_.push_back(static_cast<int64_t>(tap_.size()));
+}
+
+TapList SortedTaps::list() const {
+  return {static_cast<int64_t>(tap_.size()), static_cast<int64_t>(row_pos_.size()), tap_.data(), col_pos_.data(), row_start_.data(),
+          row_pos_.data()};
+}
+
+void check_problem(const ConvProblem& problem, const int64_t* offsets) {
+  const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
+  if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)
+    fail("groups must divide both channel counts");
+  for (int axis = 0; axis < 2; ++axis) {
+    const int64_t n = problem.in[axis], length = problem.length[axis], s = problem.stride[axis];
+    if (n < 1 || problem.out[axis] < 1 || s < 1) fail("sizes and strides must be at least 1");
+    if (!is_smooth(length) || length % s) fail("transform length " + std::to_string(length) + " is not a smooth multiple of the stride");
+    if (axis == 1 && (length / s) % 2) fail("transform length " + std::to_string(length) + " along a row must be an even multiple of the stride");
+    if (length < n || length / s < problem.out[axis]) fail("transform length " + std::to_string(length) + " is shorter than the map");
+    if (problem.circular) {
+      if (length != n) fail("a circular transform has the length of the map");
+      continue;
+    }
+    for (int64_t t = 0; t < problem.num_taps; ++t) {
+      const int64_t offset = offsets[2 * t + axis], last = s * (problem.out[axis] - 1) + offset;
+      if (!reaches(problem, offsets + 2 * t)) continue;
+      if (offset < n - length || last >= length)
+        fail("transform length " + std::to_string(length) + " is too short for offset " + std::to_string(offset));
+    }
+  }
+}
+
+}  // namespace dash

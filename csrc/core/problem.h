@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Plain descriptions of the work that a kernel does: integers and pointers, no torch, nothing that runs.
+#pragma once
+#include <cstdint>
+
+namespace dash {
+
+// A tap convolution and its two adjoints:
+//   y[b, o, p] = sum_c sum_t taps[o, c, t] * x[b, c, stride * p + offset_t],
+// x being zero outside, or periodic (circular; then length equals the input size). Axis 0 runs over rows (one row in 1-D), axis 1 along a row.
+struct ConvProblem {
+  int64_t batch, in_channels, out_channels, groups;
+  int64_t in[2], out[2], stride[2];
+  int64_t length[2];  // transform lengths: multiples of the stride, length[1] / stride[1] even, factors 2, 3 and 5 only
+  int64_t num_taps;   // of one (out channel, in channel) pair, as stored
+  bool circular;
+};
+
+enum class ConvOp { forward, input_grad, weight_grad };
+
+// Taps that can reach a pixel, sorted by row offset. `tap` says where each lies in the stored order; `row_pos` and `col_pos` are
+// offsets modulo the transform length, so they index the transform.
+struct TapList {
+  int64_t count, rows;
+  const int64_t* tap;        // [count]
+  const int64_t* col_pos;    // [count]
+  const int64_t* row_start;  // [rows + 1], into tap and col_pos
+  const int64_t* row_pos;    // [rows]
+};
+
+// Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i]; candidate m owns counts[m] of them.
+struct MixProblem {
+  int64_t rows, packed, lattice, candidates;
+  const int64_t* index;
+  const int64_t* counts;
+};
+
+// Runs body(arg, i) for i in [0, n), on at most `count` threads. The body never throws.
+struct Workers {
+  int64_t count;
+  void (*run)(int64_t n, void (*body)(void*, int64_t), void* arg);
+};
+
+// One pass of a mixed-radix transform: radix * m * s == n. twiddle holds m x (radix - 1) complex numbers exp(-2 pi i p k / (m radix)).
+template <class T>
+struct FftPass {
+  int64_t radix, m, s;
+  const T* twiddle;
+};
+
+template <class T>
+struct FftPlan {
+  int64_t n, passes;
+  FftPass<T> pass[24];
+};
+
+// Everything about transform length n that does not depend on data. `root` holds exp(2 pi i j / n) for j in [0, n).
+template <class T>
+struct LengthPlan {
+  int64_t n;
+  FftPlan<T> complex;  // length n
+  FftPlan<T> half;     // length n / 2, for real rows; unused where n is odd
+  const T* root;
+};
+
+}  // namespace dash

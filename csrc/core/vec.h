@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Vectors whose lanes are planes: lane l of every vector belongs to the l-th of kLanes (batch, channel) planes or (out, in) weight rows, so
+// the code that follows reads as if for scalars and never shuffles. Only loads and stores transpose.
+// Compiled once per instruction set: everything lives in namespace dash::DASH_ISA and uses no code that other objects share.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "problem.h"
+
+#define DASH_INLINE inline __attribute__((always_inline))
+
+namespace dash {
+namespace DASH_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  typedef float type __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct VectorOf<double> {
+  typedef double type __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class T>
+struct Cx {
+  Vec<T> re, im;
+};
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+template <class T>
+DASH_INLINE Vec<T> load(const T* from) {
+  Vec<T> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class T>
+DASH_INLINE void store(T* to, Vec<T> v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+// Where the planes of one vector lie: lane l at base + offset[l]; lanes from `count` on are padding, read as zero and never written.
+template <class T>
+struct Lanes {
+  int64_t offset[kLanes<T>];
+  int64_t count;
+
+  static Lanes strided(int64_t stride, int64_t count) {
+    Lanes lanes;
+    lanes.count = smaller(count, kLanes<T>);
+    for (int l = 0; l < kLanes<T>; ++l) lanes.offset[l] = l * stride;
+    return lanes;
+  }
+};
+
+// Element j of the merged halves: half `kUpper` of each pair of kHalf-wide blocks of a and b.
+template <int kWidth, int kHalf, bool kUpper>
+constexpr int merged_index(int j) {
+  const bool from_b = (j & kHalf) != 0;
+  const int block = j & ~(2 * kHalf - 1), inside = j & (kHalf - 1);
+  return (from_b ? kWidth : 0) + block + (kUpper ? kHalf : 0) + inside;
+}
+template <class T, int kHalf, bool kUpper, int... kJ>
+DASH_INLINE Vec<T> merge_halves(Vec<T> a, Vec<T> b, std::integer_sequence<int, kJ...>) {
+  return __builtin_shufflevector(a, b, merged_index<kLanes<T>, kHalf, kUpper>(kJ)...);
+}
+
+template <class T, int kHalf>
+DASH_INLINE void transpose_level(Vec<T>* rows) {
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes<T>>();
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<T>; ++i) {
+    if (i & kHalf) continue;
+    const Vec<T> a = rows[i], b = rows[i + kHalf];
+    rows[i] = merge_halves<T, kHalf, false>(a, b, lanes);
+    rows[i + kHalf] = merge_halves<T, kHalf, true>(a, b, lanes);
+  }
+}
+
+// Transposes a square of kLanes vectors in registers.
+template <class T, int kHalf = kLanes<T> / 2>
+DASH_INLINE void transpose(Vec<T>* rows) {
+  transpose_level<T, kHalf>(rows);
+  if constexpr (kHalf > 1) transpose<T, kHalf / 2>(rows);
+}
+
+// out[j] = element j of every lane's plane, for j in [0, n).
+template <class T>
+inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
+  if (n < kLanes<T>) {
+    for (int64_t j = 0; j < n; ++j) {
+      Vec<T> v{};
+      for (int64_t l = 0; l < lanes.count; ++l) v[l] = base[lanes.offset[l] + j];
+      out[j] = v;
+    }
+    return;
+  }
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    const int64_t from = smaller(j, n - kLanes<T>);  // the last square overlaps the one before
+    Vec<T> rows[kLanes<T>];
+    if (lanes.count == kLanes<T>) {
+#pragma GCC unroll 16
+      for (int l = 0; l < kLanes<T>; ++l) rows[l] = load(base + lanes.offset[l] + from);
+    } else {
+      for (int l = 0; l < kLanes<T>; ++l) rows[l] = l < lanes.count ? load(base + lanes.offset[l] + from) : Vec<T>{};
+    }
+    transpose<T>(rows);
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes<T>; ++l) out[from + l] = rows[l];
+  }
+}
+
+// The inverse of load_lanes: writes scale * in[j] to element j of every lane's plane.
+template <class T>
+inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, T scale) {
+  if (n < kLanes<T>) {
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t l = 0; l < lanes.count; ++l) base[lanes.offset[l] + j] = in[j][l] * scale;
+    return;
+  }
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    const int64_t to = smaller(j, n - kLanes<T>);
+    Vec<T> rows[kLanes<T>];
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes<T>; ++l) rows[l] = in[to + l] * scale;
+    transpose<T>(rows);
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes<T>; ++l)
+      if (l < lanes.count) store(base + lanes.offset[l] + to, rows[l]);
+  }
+}
+
+// Cuts one caller-owned buffer into 64-byte aligned pieces. With a null buffer it only measures.
+class Arena {
+ public:
+  explicit Arena(void* buffer) : base_(static_cast<char*>(buffer)) {}
+  template <class U>
+  U* take(int64_t count) {
+    char* piece = base_ ? base_ + used_ : nullptr;
+    used_ += ceil_div(count * static_cast<int64_t>(sizeof(U)), 64) * 64;
+    return reinterpret_cast<U*>(piece);
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  char* base_;
+  int64_t used_ = 0;
+};
+
+// body(i) for every i in [0, n), spread over the workers.
+template <class Body>
+inline void parallel(const Workers& workers, int64_t n, const Body& body) {
+  workers.run(
+      n, [](void* arg, int64_t i) { (*static_cast<const Body*>(arg))(i); }, const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// body(worker, begin, end): [0, n) cut into one contiguous piece per worker.
+template <class Body>
+inline void parallel_pieces(const Workers& workers, int64_t n, const Body& body) {
+  const int64_t pieces = larger(1, smaller(workers.count, n));
+  parallel(workers, pieces, [&](int64_t w) { body(w, w * n / pieces, (w + 1) * n / pieces); });
+}
+
+}  // namespace DASH_ISA
+}  // namespace dash

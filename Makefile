@@ -50,7 +50,7 @@ format: setup  ## ruff and clang-format: rewrite
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 bench: setup  ## Time MixedConv beside its rivals, print the table, write it to bench/results (BENCH=--quick for a short one)
-	$(BIN)/python -m pytest bench/test_bench.py $(BENCH)
+	DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest bench/test_bench.py $(BENCH)
 
 wheel: setup  ## Build dist/*.whl against the torch in .venv
 	$(BIN)/python -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps --wheel-dir dist .

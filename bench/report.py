@@ -40,7 +40,12 @@ class Timed:
         forward = 1e3 * median([s.forward for s in self.samples])
         backward = 1e3 * median([s.backward for s in self.samples])
         cut = "" if self.batch == full_batch else f" (batch {self.batch})"
-        return f"{forward:.3g} + {backward:.3g}{cut}"
+        return f"{number(forward)} + {number(backward)}{cut}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, never an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 class Row:
@@ -64,7 +69,7 @@ class Row:
 
     def cells(self) -> list[str]:
         times = [self.timed[column].cell(self.entry.batch) for column in COLUMNS]
-        ratios = ["–" if r is None else f"{r[0]:.3g} ({r[1]:.3g}–{r[2]:.3g})" for r in self.ratios.values()]
+        ratios = ["–" if r is None else f"{number(r[0])} ({number(r[1])}–{number(r[2])})" for r in self.ratios.values()]
         return [str(self.entry), *times, *ratios]
 
     def data(self) -> dict[str, Any]:
@@ -74,8 +79,8 @@ class Row:
                 t.column: {
                     "batch": t.batch,
                     "memory_format": t.memory_format,
-                    "forward": [s.forward for s in t.samples],
-                    "backward": [s.backward for s in t.samples],
+                    "forward": [round(s.forward, 7) for s in t.samples],
+                    "backward": [round(s.backward, 7) for s in t.samples],
                 }
                 for t in self.timed.values()
             },
@@ -91,7 +96,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
     means = []
     for name in RATIOS:
         values = [r[0] for row in rows if (r := row.ratios[name]) is not None]
-        means.append(f"{geometric_mean(values):.3g} of {len(values)}" if values else "–")
+        means.append(f"{number(geometric_mean(values))} of {len(values)}" if values else "–")
     header = ["layer (batch, channels, size)", *(f"{column}, ms" for column in COLUMNS), *RATIOS]
     return [header, *(row.cells() for row in rows), ["geometric mean", *[""] * len(COLUMNS), *means]]
 
@@ -119,8 +124,10 @@ def markdown(rows: Sequence[Row], machine: dict[str, str], command: str) -> str:
 def write(folder: Path, stem: str, rows: Sequence[Row], machine: dict[str, str], command: str) -> list[Path]:
     """Writes STEM.md and STEM.json, and says where."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {"machine": machine, "command": command, "rows": [row.data() for row in rows]}
+    lines = ",\n".join(json.dumps(row.data(), ensure_ascii=False) for row in rows)
+    head = f'"machine": {json.dumps(machine, ensure_ascii=False)},\n"command": {json.dumps(command)},\n'
+    data = f'{{\n{head}"rows": [\n{lines}\n]\n}}\n'
     paths = [folder / f"{stem}.md", folder / f"{stem}.json"]
-    for path, text in zip(paths, (markdown(rows, machine, command), json.dumps(data, indent=1) + "\n"), strict=True):
+    for path, text in zip(paths, (markdown(rows, machine, command), data), strict=True):
         path.write_text(text)
     return paths

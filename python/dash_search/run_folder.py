@@ -28,9 +28,10 @@ class Stateful(Protocol):
 class RunFolder:
     """Opens the folder of a run, new or to be resumed.
 
-    Contents: ``config.json``, ``environment.json``, ``log.jsonl`` (one record per epoch), ``architecture.json``,
-    ``checkpoints/STAGE.pt``, ``NETWORK.pt`` (best weights), ``result.json`` (written last). Every file but the log is
-    replaced whole, and the log is cut back to the checkpoints when a run is resumed.
+    Contents: ``config.json``, ``environment.json``, ``engines.json`` (of each pass of each layer in the search),
+    ``log.jsonl`` (one record per epoch), ``checkpoints/STAGE.pt``, ``architecture.json``, ``NETWORK.pt`` (best
+    weights), ``result.json`` (written last). Every file but the log is replaced whole, and the log is cut back to the
+    checkpoints when a run is resumed.
 
     Args:
         path: The folder; made if it is not there.

@@ -44,6 +44,11 @@ def test_result_and_folder(problem: Problem, tmp_path: Path) -> None:
     assert list(stored["seconds"]) == ["search", "searched", "plain", "test"]
     assert Config().with_file(folder / "config.json") == TINY
     assert json.loads((folder / "environment.json").read_text())["engines"] == dk.engines()
+    engines = json.loads((folder / "engines.json").read_text())
+    assert list(engines) == ["0", "2"]
+    for passes in engines.values():
+        assert {"mix_taps", "forward", "weight_grad", "gather_taps", "mixture_grad"} <= set(passes)
+        assert set(passes.values()) <= set(dk.engines())
     assert [(r["stage"], r["epoch"]) for r in result.history] == [
         *(("search", epoch) for epoch in (1, 2, 3)),
         *(("searched", epoch) for epoch in (1, 2, 3, 4)),

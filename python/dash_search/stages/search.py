@@ -13,9 +13,10 @@ import dash_kernels as dk
 
 from ..alpha import apply_alpha_rule, mixed_layers
 from ..config import Config
+from ..environment import engines_in_use
 from ..errors import SettingsError
 from ..run_folder import Record, Stateful
-from ..training import Job, Tick, evaluate, learning_rate, run_epochs, set_learning_rate, train_batches
+from ..training import Job, Tick, evaluate, learning_rate, pairs, run_epochs, set_learning_rate, train_batches
 
 STAGE = "search"
 
@@ -50,8 +51,10 @@ def search_supernet(job: Job, supernet: nn.Module) -> None:
         supernet: What :func:`build_supernet` returned.
     """
     config = job.config
-    torch.manual_seed(config.seed)
     layers = mixed_layers(supernet)
+    inputs, _ = next(pairs(job.train, torch.device(config.device)))
+    job.folder.write_json("engines.json", engines_in_use(supernet, layers, inputs))
+    torch.manual_seed(config.seed)
     weights, alphas = list(dk.weight_parameters(supernet)), list(dk.arch_parameters(supernet))
     nesterov = config.momentum > 0
     weight_steps = torch.optim.SGD(

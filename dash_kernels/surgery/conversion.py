@@ -109,6 +109,8 @@ def convert(
 def _matcher(skip: Skip, names: Mapping[nn.Module, list[str]]) -> Callable[[str, nn.Module], bool]:
     if callable(skip):
         return skip
+    if not isinstance(skip, Iterable):
+        raise TypeError(f"skip is {skip!r}: give names, globs, or one function of name and module.")
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
     known = {name for aliases in names.values() for name in aliases}
     for pattern in patterns:

@@ -105,6 +105,8 @@ def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str,
     replacements: dict[nn.Module, nn.Module] = {}
     for name, choice in architecture.items():
         module = modules[name]
+        if module in replacements:
+            raise ValueError(f"{name}: it is the module named before under another name, which has its choice.")
         try:
             replacements[module] = _chosen(module, choice)
         except (ValueError, TypeError) as error:

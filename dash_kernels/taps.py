@@ -103,3 +103,29 @@ def reachable(
         for t, offset in enumerate(offsets)
         if all(outputs_reached(o, n, m, s) for o, n, m, s in zip(offset, size, out, stride, strict=True))
     )
+
+
+def fast_length(least: int, multiple: int) -> int:
+    """The shortest transform length >= least that is a multiple of ``multiple`` and has no prime factor above 5 besides."""
+    length = -(-least // multiple) * multiple
+    while not _is_smooth(length // multiple):
+        length += multiple
+    return length
+
+
+def _is_smooth(n: int) -> bool:
+    for factor in (2, 3, 5):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+def transform_length(lowest: int, highest: int, size: int, out: int, stride: int, last_axis: bool) -> int:
+    """Length of a circular transform of one axis that gives the zero-padded convolution exactly.
+
+    Input positions read span lo = lowest .. hi = stride*(out-1) + highest. Position q lies at q modulo N, so N must
+    reach max(size, hi + 1, size - lo): then no position outside the input lands on a pixel. A stride must divide N, which
+    folds the spectrum; the last axis transforms reals in pairs, so its folded length is even.
+    """
+    least = max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
+    return fast_length(least, stride * (2 if last_axis else 1))

@@ -13,12 +13,13 @@ from types import TracebackType
 
 from .. import _env
 from .engine import Engine
+from .fourier import FourierEngine
 from .problem import MixProblem, Problem
 from .reference import ReferenceEngine
 
 log = logging.getLogger("dash_kernels")
 
-ENGINES: tuple[Engine, ...] = (ReferenceEngine(),)
+ENGINES: tuple[Engine, ...] = (FourierEngine(), ReferenceEngine())
 """In order of preference; the reference, which runs everything, is the last."""
 
 
@@ -85,7 +86,7 @@ def survey(problem: Problem | MixProblem, wanted: str = "auto") -> tuple[str | N
     """What would compute ``problem``, and what every engine says to it.
 
     Returns:
-        The name of the engine in force or, without one, of the first that can run it; None if the engine in force cannot.
+        The name of the engine in force or, without one, of the first that can run it; None if the one in force cannot.
         And every engine by name, in order of preference: None, or the reason it cannot.
     """
     name = resolve(wanted)

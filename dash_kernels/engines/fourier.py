@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Engine "fourier": compiled C++ on the CPU; one product in the frequency domain, whatever the number of taps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._load import LOAD
+from ..taps import fast_length, transform_length
+from .engine import Engine
+from .problem import MixProblem, Problem
+
+Ints = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the compiled operators are to compute a convolution.
+
+    Attributes:
+        offsets: Flat, as the compiled operator takes them.
+        lengths: Transform length per axis.
+        circular: Whether the transform's own period does the wrapping.
+        wrapped: Per axis, the input positions (modulo size) that are laid side by side before a plain convolution, where
+            the transform cannot wrap: it has no even, smooth length equal to the size. Else None.
+    """
+
+    offsets: tuple[int, ...]
+    lengths: tuple[int, ...]
+    circular: bool
+    wrapped: tuple[tuple[int, ...], ...] | None
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(
+    offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], circular: bool
+) -> Plan:
+    """The plan for one geometry; ``offsets`` flat, the rest per axis."""
+    ndim = len(size)
+    rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
+    if not circular:
+        return Plan(offsets, _lengths(rows, size, out, stride), False, None)
+    multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
+    if all(
+        fast_length(n, multiple) == n and step * m <= n
+        for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
+    ):
+        return Plan(offsets, size, True, None)
+    near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
+    lowest = [min(axis) for axis in zip(*near, strict=True)]
+    highest = [max(axis) for axis in zip(*near, strict=True)]
+    wrapped = tuple(
+        tuple(position % n for position in range(lo, step * (m - 1) + hi + 1))
+        for lo, hi, n, m, step in zip(lowest, highest, size, out, stride, strict=True)
+    )
+    moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
+    lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
+    return Plan(tuple(o for row in moved for o in row), lengths, False, wrapped)
+
+
+def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
+    reaching = [
+        row
+        for row in rows
+        if all(o < n and o + step * (m - 1) >= 0 for o, n, m, step in zip(row, size, out, stride, strict=True))
+    ]
+    lengths = []
+    for axis, (n, m, step) in enumerate(zip(size, out, stride, strict=True)):
+        on_axis = [row[axis] for row in reaching] or [0]
+        lengths.append(transform_length(min(on_axis), max(on_axis), n, m, step, axis == len(size) - 1))
+    return tuple(lengths)
+
+
+class FourierEngine(Engine):
+    """One-dimensional and two-dimensional convolutions of float32 and float64 on the CPU, and the mixing of taps."""
+
+    name = "fourier"
+
+    def available(self, device_type: str | None = None) -> str | None:
+        if LOAD.error is not None:
+            return LOAD.error
+        return None if device_type in (None, "cpu") else f"it runs on the CPU, not on {device_type}"
+
+    def can_run(self, problem: Problem | MixProblem) -> str | None:
+        if problem.dtype not in (torch.float32, torch.float64):
+            return f"it computes float32 and float64, not {problem.dtype}"
+        if isinstance(problem, Problem) and problem.ndim > 2:
+            return f"it computes 1-D and 2-D convolutions, not {problem.ndim}-D"
+        return None
+
+    def tap_conv(
+        self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
+        return _compiled("fourier_tap_conv")(
+            _wrap(x, how), taps, how.offsets, out_size, stride, how.lengths, groups, how.circular
+        )
+
+    def tap_conv_input_grad(
+        self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        how = plan(tuple(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
+        size = input_size if how.wrapped is None else [len(positions) for positions in how.wrapped]
+        wide = _compiled("fourier_tap_conv_input_grad")(
+            grad, taps, how.offsets, size, stride, how.lengths, groups, how.circular
+        )
+        return _unwrap(wide, how, input_size)
+
+    def tap_conv_weight_grad(
+        self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
+        return _compiled("fourier_tap_conv_weight_grad")(
+            grad, _wrap(x, how), how.offsets, stride, how.lengths, groups, how.circular
+        )
+
+    def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
+        return _compiled("cpu_mix_taps")(weight, mixture, index, counts, lattice_size)
+
+    def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
+        return _compiled("cpu_gather_taps")(grad, mixture, index, counts)
+
+    def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
+        return _compiled("cpu_mixture_grad")(grad, weight, index, counts)
+
+
+@functools.cache
+def _compiled(name: str) -> Any:
+    return getattr(torch.ops.dash_kernels, name).default
+
+
+def _wrap(x: Tensor, how: Plan) -> Tensor:
+    for axis, positions in enumerate(how.wrapped or (), start=2):
+        x = x.index_select(axis, torch.tensor(positions))
+    return x
+
+
+def _unwrap(wide: Tensor, how: Plan, input_size: Ints) -> Tensor:
+    """The adjoint of :func:`_wrap`: gradients of copies of one pixel add up."""
+    for axis, positions in enumerate(how.wrapped or (), start=2):
+        shape = (*wide.shape[:axis], input_size[axis - 2], *wide.shape[axis + 1 :])
+        wide = wide.new_zeros(shape).index_add_(axis, torch.tensor(positions), wide)
+    return wide

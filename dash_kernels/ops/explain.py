@@ -57,8 +57,8 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
 
     Args:
         layer: A mixed convolution or a ``dash_kernels.ConvNd``, as it is: its engine argument, the surrounding
-            ``use_engine`` and the environment count, and so do its device, its dtype and which parameters need gradients.
-        input_shape: Shape of the input, which is taken to need a gradient.
+            ``use_engine`` and the environment count, and so do its device, dtype and which parameters need gradients.
+        input_shape: Shape of the input. It is taken to need a gradient.
 
     Raises:
         ValueError: The layer does not take such an input.
@@ -80,11 +80,11 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
     return Explanation(tuple(row for problem, wanted in recorder.calls for row in _rows(problem, wanted)))
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every call of an operator of ours, and its problem."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[tuple[Problem | MixProblem, str]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -99,7 +99,7 @@ class _EngineConv(nn.modules.conv._ConvNd):
         if self.padding_mode == "circular" and any(max(b, a) > n for b, a, n in zip(before, after, sizes, strict=True)):
             return True  # torch wraps around once at most
         least = ENGINE_MIN_SPAN.get(len(before))
-        span = math.prod(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        span = math.prod([d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)])
         return least is not None and span >= least and _fast_engine(input.device.type)
 
     def _torch_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None, symmetric: bool) -> Tensor:

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The torch-free core alone, against direct sums: every instruction set of this processor, any number of threads."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from dash_kernels.engines.fourier import plan
+
+core = pytest.importorskip("dash_kernels._core", reason="the NumPy module is built only where pybind11 is")
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution of maps of (rows, columns); 1-D maps have one row."""
+
+    batch: int
+    channels: Pair
+    size: Pair
+    reach: Pair
+    stride: Pair = (1, 1)
+    groups: int = 1
+    circular: bool = False
+    seed: int = 0
+
+    @property
+    def out(self) -> Pair:
+        return -(-self.size[0] // self.stride[0]), -(-self.size[1] // self.stride[1])
+
+    @property
+    def offsets(self) -> list[Pair]:
+        """A sparse lattice, some of it out of reach of small maps."""
+        rows, columns = ([-r, -r // 2, 0, 1, r] if r else [0] for r in self.reach)
+        return sorted(set(itertools.product(rows, columns)))
+
+
+# Lanes are 2 to 16 wide: batches, channels and widths on both sides of each; lengths of every radix; both choices of
+# lanes.
+PROBLEMS = [
+    Problem(1, (1, 1), (1, 1), (0, 0)),
+    Problem(2, (3, 4), (1, 12), (0, 4)),
+    Problem(17, (5, 9), (1, 33), (0, 7)),
+    Problem(3, (16, 17), (1, 20), (0, 30)),
+    Problem(2, (3, 5), (8, 8), (3, 3)),
+    Problem(15, (4, 3), (7, 16), (2, 9)),
+    Problem(16, (2, 20), (5, 17), (6, 1)),
+    Problem(2, (17, 15), (9, 11), (4, 4)),
+    Problem(1, (33, 8), (3, 31), (2, 15)),
+    Problem(3, (4, 8), (13, 10), (3, 3), stride=(2, 2)),
+    Problem(18, (3, 2), (13, 10), (2, 5), stride=(3, 1)),
+    Problem(2, (3, 4), (9, 14), (2, 5), stride=(1, 3)),
+    Problem(3, (8, 8), (13, 10), (3, 6), groups=8),
+    Problem(2, (5, 15), (6, 9), (3, 2), groups=5, stride=(2, 3)),
+    Problem(3, (33, 33), (1, 25), (0, 6), groups=33),
+    Problem(2, (6, 8), (5, 12), (2, 2), groups=2),
+    Problem(3, (4, 3), (15, 20), (9, 5), circular=True),
+    Problem(2, (4, 4), (15, 24), (4, 7), circular=True, stride=(3, 2), groups=4),
+]
+
+
+def arrays(problem: Problem, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(problem.seed)
+    x = rng.standard_normal((problem.batch, problem.channels[0], *problem.size))
+    shape = (problem.channels[1], problem.channels[0] // problem.groups, len(problem.offsets))
+    grad = rng.standard_normal((problem.batch, problem.channels[1], *problem.out))
+    return x.astype(dtype), rng.standard_normal(shape).astype(dtype), grad.astype(dtype)
+
+
+def direct_sums(
+    problem: Problem, x: np.ndarray, taps: np.ndarray, grad: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """y, the gradient of x and the gradient of taps, tap by tap in float64."""
+    x, taps, grad = (array.astype(np.float64) for array in (x, taps, grad))
+    groups, (rows, columns) = problem.groups, problem.size
+    inside, outside = (problem.batch, groups, x.shape[1] // groups), (problem.batch, groups, grad.shape[1] // groups)
+    y, x_grad, taps_grad = np.zeros_like(grad), np.zeros_like(x), np.zeros_like(taps)
+    positions = [np.arange(m) * s for m, s in zip(problem.out, problem.stride, strict=True)]
+    for t, offset in enumerate(problem.offsets):
+        r, c = (p + o for p, o in zip(positions, offset, strict=True))
+        if problem.circular:
+            r, c = r % rows, c % columns
+        keep_r, keep_c = (r >= 0) & (r < rows), (c >= 0) & (c < columns)
+        here, there = np.ix_(keep_r, keep_c), np.ix_(r[keep_r], c[keep_c])
+        weight = taps[:, :, t].reshape(groups, outside[2], inside[2])
+        x_part = x[:, :, there[0], there[1]].reshape(*inside, keep_r.sum(), keep_c.sum())
+        g_part = grad[:, :, here[0], here[1]].reshape(*outside, keep_r.sum(), keep_c.sum())
+        y[:, :, here[0], here[1]] += np.einsum("bgcrs,goc->bgors", x_part, weight).reshape(
+            *grad.shape[:2], *x_part.shape[3:]
+        )
+        back = np.einsum("bgors,goc->bgcrs", g_part, weight).reshape(*x.shape[:2], *g_part.shape[3:])
+        np.add.at(x_grad, (slice(None), slice(None), there[0], there[1]), back)
+        taps_grad[:, :, t] = np.einsum("bgors,bgcrs->goc", g_part, x_part).reshape(taps.shape[:2])
+    return y, x_grad, taps_grad
+
+
+def compute(problem: Problem, data: tuple[np.ndarray, ...], isa: str, workers: int) -> list[np.ndarray]:
+    x, taps, grad = data
+    flat = tuple(itertools.chain.from_iterable(problem.offsets))
+    how = plan(flat, problem.size, problem.out, problem.stride, problem.circular)
+    assert how.wrapped is None
+    rest = (
+        flat,
+        problem.size,
+        problem.out,
+        problem.stride,
+        how.lengths,
+        problem.groups,
+        problem.circular,
+        isa,
+        workers,
+    )
+    calls = {"forward": (x, taps), "input_grad": (grad, taps), "weight_grad": (grad, x)}
+    return [core.convolve(op, *operands, *rest) for op, operands in calls.items()]
+
+
+@pytest.mark.parametrize("isa", core.supported_isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_instruction_set_against_direct_sums(problem: Problem, dtype: type, isa: str) -> None:
+    data = arrays(problem, dtype)
+    for got, exact in zip(compute(problem, data, isa, 1), direct_sums(problem, *data), strict=True):
+        bar = (4 if dtype is np.float32 else 16) * np.finfo(dtype).eps
+        assert got.dtype == dtype
+        assert np.linalg.norm(got - exact) <= bar * max(np.linalg.norm(exact), 1e-30)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 64])
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_any_number_of_threads(problem: Problem, workers: int) -> None:
+    """Forward and input gradient do not depend on it; the weight gradient is summed in another, fixed order."""
+    data, isa = arrays(problem, np.float32), core.supported_isas()[-1]
+    alone, many, again = (compute(problem, data, isa, count) for count in (1, workers, workers))
+    np.testing.assert_array_equal(alone[0], many[0])
+    np.testing.assert_array_equal(alone[1], many[1])
+    assert np.linalg.norm(alone[2] - many[2]) <= 4e-7 * np.linalg.norm(alone[2])
+    np.testing.assert_array_equal(many[2], again[2])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16, 25, 27, 32, 48, 60, 64, 96, 120, 128, 135, 1152])
+def test_radices_multiply_to_the_length(n: int) -> None:
+    assert np.prod(core.radices(n), initial=1) == n
+    assert set(core.radices(n)) <= {2, 3, 4, 5, 8}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(length=(16, 14)), "smooth"),
+        (dict(length=(16, 15)), "even"),
+        (dict(length=(16, 8)), "too short"),
+        (dict(length=(4, 16)), "shorter than the map"),
+        (dict(groups=2), "groups must divide|shapes"),
+        (dict(isa="sse9"), "sse9"),
+        (dict(workers=0), "workers"),
+        (dict(stride=(0, 1)), "at least 1"),
+        (dict(x=np.zeros((2, 3, 8, 7))), "shapes"),
+    ],
+)
+def test_core_refuses_what_it_cannot_compute(change: dict[str, object], message: str) -> None:
+    call: dict[str, object] = dict(length=(16, 16), groups=1, isa="baseline", workers=1, stride=(1, 1))
+    call |= {"x": np.zeros((2, 3, 8, 8))} | change
+    sizes = ((8, 8), (8, 8), call["stride"], call["length"])
+    with pytest.raises(ValueError, match=message):
+        core.convolve(
+            "forward",
+            call["x"],
+            np.zeros((5, 3, 3)),
+            [0, -3, 0, 0, 0, 3],
+            *sizes,
+            call["groups"],
+            False,
+            call["isa"],
+            call["workers"],
+        )

@@ -24,7 +24,7 @@ def check(entry: Entry) -> None:
         AssertionError: A contestant computes something else, or the compiled engine is not the one that runs.
     """
     check_engine(entry)
-    for name in (MIXED_CONV, *MIXTURES):
+    for name in (MIXED_CONV, *(rival for rival in MIXTURES if entry.batch_of(rival))):
         contestant = Contestant(name, entry, BATCH)
         contestant.grad.normal_()
         got, exact = run(contestant, torch.float32), truth(contestant)
@@ -38,8 +38,8 @@ def check_engine(entry: Entry) -> None:
     assert os.environ.get("DASH_KERNELS_STRICT") == "1", "set DASH_KERNELS_STRICT=1: a fallback must be an error here"
     contestant = Contestant(MIXED_CONV, entry, BATCH)
     report = dk.explain(contestant.layer, (entry.batch, entry.channels[0], *entry.size))
-    engines = {row.engine for row in report.rows}
-    assert "reference" not in engines, f"{entry.name} would run on the reference:\n{report}"
+    engines = {row.engine for row in report.rows if row.chosen}
+    assert engines and "reference" not in engines, f"{entry.name} would run on the reference:\n{report}"
 
 
 def run(contestant: Contestant, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ class Row:
         }
 
     def cells(self) -> list[str]:
-        times = [self.timed[column].cell(self.entry.batch) for column in COLUMNS]
+        times = [self.timed[c].cell(self.entry.batch) if c in self.timed else "not run" for c in COLUMNS]
         ratios = ["–" if r is None else f"{number(r[0])} ({number(r[1])}–{number(r[2])})" for r in self.ratios.values()]
         return [str(self.entry), *times, *ratios]
 

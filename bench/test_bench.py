@@ -27,27 +27,39 @@ def warm_up(contestant: Contestant) -> float:
     return seconds
 
 
-def faster_format(name: str, entry: Entry) -> tuple[Contestant, float]:
-    """A rival that is torch's convolution all through, in the memory format that suits it."""
-    batch = entry.cut.get(name, entry.batch)
-    pairs = [(rival, warm_up(rival)) for rival in (Contestant(name, entry, batch, form) for form in FORMATS)]
-    return min(pairs, key=lambda pair: pair[1])
+def entrants(entry: Entry, laps: int) -> list[tuple[Contestant, int]]:
+    """The rivals, warmed up, each with its number of turns."""
+    full = entry.batch
+    rivals = [Contestant(PLAIN, entry, full, form) for form in FORMATS] + [Contestant("torch.fft", entry, full)]
+    chosen = [(rival, turns(warm_up(rival), laps)) for rival in rivals]
+    for name in ("mixed results", "mixed weights"):
+        batch = entry.batch_of(name)
+        if batch == full:  # torch's convolution all through: in the memory format that suits it
+            formats = [(rival, warm_up(rival)) for rival in (Contestant(name, entry, full, form) for form in FORMATS)]
+            rival, seconds = min(formats, key=lambda pair: pair[1])
+            chosen.append((rival, turns(seconds, laps)))
+        elif batch:
+            chosen.append((Contestant(name, entry, batch), 1))
+    return chosen
 
 
-def test_layer(entry: Entry, rows: list[Row], benchmark: BenchmarkFixture, pytestconfig: pytest.Config) -> None:
+def turns(seconds: float, laps: int) -> int:
+    return max(2, round(laps * next(share for limit, share in SHARES if seconds >= limit)))
+
+
+@pytest.fixture
+def checked(entry: Entry) -> Entry:
     check(entry)
+    return entry
+
+
+def test_layer(checked: Entry, rows: list[Row], benchmark: BenchmarkFixture, pytestconfig: pytest.Config) -> None:
+    entry = checked
     laps = QUICK_LAPS if pytestconfig.getoption("quick") else LAPS
     main = Contestant(MIXED_CONV, entry, entry.batch)
     warm_up(main)
-    composite = Contestant("torch.fft", entry, entry.batch)
-    plain = [Contestant(PLAIN, entry, entry.batch, form) for form in FORMATS]
-    pairs = [
-        faster_format("mixed results", entry),
-        faster_format("mixed weights", entry),
-        *((rival, warm_up(rival)) for rival in (composite, *plain)),
-    ]
-    turns = [max(2, round(laps * next(share for limit, share in SHARES if seconds >= limit))) for _, seconds in pairs]
-    race = Race(main, [rival for rival, _ in pairs], turns, laps)
+    rivals, counts = zip(*entrants(entry, laps), strict=True)
+    race = Race(main, rivals, counts, laps)
     # pytest-benchmark times our own step; the rivals have their turn in the set-up between its rounds.
     benchmark.pedantic(race.main_turn, setup=race.rivals_turn, rounds=laps)
     timed = [Timed.of(main, race.main_samples)]

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import dash_kernels as dk
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
@@ -41,5 +43,8 @@ def test_readme_block_runs_as_it_stands(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples(name: str) -> None:
     torch.manual_seed(0)
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    # An example may use what its module imports and every public name, as after `from dash_kernels import *`.
+    public = {public_name: getattr(dk, public_name) for public_name in dk.__all__} | {"torch": torch, "dk": dk}
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, extraglobs=public, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0, f"{result.failed} of {result.attempted} examples of {name} fail: see the output above"

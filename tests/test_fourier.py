@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the fourier engine plans, and how exact it is on layers of the size it is made for."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from accuracy import relative_error
+
+import dash_kernels as dk
+from dash_kernels import reference
+from dash_kernels.engines.fourier import FourierEngine, plan
+from dash_kernels.engines.problem import Problem
+from dash_kernels.taps import TapLattice, fast_length, transform_length
+
+SPACE_2D = dk.SearchSpace((3, 5, 7, 9), (1, 3, 7, 15))
+SPACE_1D = dk.SearchSpace((3, 7, 11, 15, 19), (1, 3, 7, 15))
+
+
+def factors(n: int) -> set[int]:
+    return {p for p in range(2, n + 1) if n % p == 0 and all(p % q for q in range(2, p))}
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 3, 4, 7])
+def test_fast_length_is_the_shortest(multiple: int) -> None:
+    for least in range(1, 200):
+        length = fast_length(least, multiple)
+        fitting = (n for n in itertools.count(least) if n % multiple == 0 and factors(n // multiple) <= {2, 3, 5})
+        assert length == next(fitting)
+
+
+@pytest.mark.parametrize(("size", "reach", "length"), [(32, 60, 64), (60, 45, 108), (8, 60, 15), (128, 60, 192)])
+def test_lengths_of_centred_same_layers_are_short(size: int, reach: int, length: int) -> None:
+    """n + min(reach, n - 1), rounded up to a fast length, where padding both sides would take n + 2 reach."""
+    near = min(reach, size - 1)
+    assert transform_length(-near, near, size, size, 1, last_axis=False) == length
+
+
+def test_the_length_is_exact_and_no_shorter_one_is() -> None:
+    """Positions read that lie outside the input must land outside it modulo the length too."""
+    for size, stride, lowest, highest in itertools.product(range(1, 7), (1, 2), (-5, -1, 0), (0, 2, 4)):
+        out = -(-size // stride)
+        least = max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
+        read = range(lowest, stride * (out - 1) + highest + 1)
+        outside = [q for q in read if not 0 <= q < size]
+        exact = [n for n in range(size, least + 1) if all(q % n >= size for q in outside)]
+        assert least in exact
+        length = transform_length(lowest, highest, size, out, stride, last_axis=True)
+        assert length >= least and (length // stride) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "native"),
+    [
+        ((20,), (1,), True),
+        ((21,), (1,), False),
+        ((14,), (1,), False),
+        ((9, 16), (3, 2), True),
+        ((7, 16), (1, 1), False),
+    ],
+)
+def test_circular_maps_use_the_transforms_own_period_where_it_is_fast(
+    size: tuple[int, ...], stride: tuple[int, ...], native: bool
+) -> None:
+    out = tuple(-(-n // s) for n, s in zip(size, stride, strict=True))
+    how = plan((5,) * len(size), size, out, stride, True)
+    assert how.circular == native and (how.wrapped is None) == native
+
+
+def test_what_it_cannot_run_it_says() -> None:
+    engine = FourierEngine()
+    problem = Problem("tap_conv", "cpu", torch.float16, 1, 1, 1, 1, (4,), (4,), (1,), (0,), False)
+    assert "float16" in str(engine.can_run(problem))
+    volume = Problem("tap_conv", "cpu", torch.float32, 1, 1, 1, 1, (4,) * 3, (4,) * 3, (1,) * 3, (0,) * 3, False)
+    assert "3-D" in str(engine.can_run(volume))
+    assert "cuda" in str(engine.available("cuda"))
+
+
+LAYERS = [
+    pytest.param(SPACE_2D, 16, 4, 16, (24, 24), 1, 1, id="images"),
+    pytest.param(SPACE_2D, 8, 32, 32, (8, 8), 1, 1, id="small maps"),
+    pytest.param(SPACE_2D, 3, 8, 16, (45, 45), 1, 1, id="small batch"),
+    pytest.param(SPACE_2D, 4, 16, 16, (32, 32), 16, 2, id="depthwise, stride 2"),
+    pytest.param(SPACE_1D, 32, 8, 8, (1000,), 1, 1, id="series"),
+    pytest.param(SPACE_1D, 16, 64, 64, (46,), 64, 1, id="series, depthwise"),
+]
+
+
+@pytest.mark.parametrize(("space", "batch", "inside", "outside", "size", "groups", "stride"), LAYERS)
+def test_layers_of_the_tasks_are_exact(
+    space: dk.SearchSpace, batch: int, inside: int, outside: int, size: tuple[int, ...], groups: int, stride: int
+) -> None:
+    ndim = len(size)
+    offsets = TapLattice.of(space.candidates(ndim)).flat
+    out, rest = tuple(-(-n // stride) for n in size), ((stride,) * ndim, groups, False)
+    x, taps = torch.randn(batch, inside, *size), torch.randn(outside, inside // groups, len(offsets) // ndim)
+    grad = torch.randn(batch, outside, *out)
+
+    # Weight gradients sample by sample: one sum over the whole batch would round more than what is tested.
+    samples = zip(grad.double().split(1), x.double().split(1), strict=True)
+    exact = (
+        reference.tap_conv(x.double(), taps.double(), offsets, out, *rest),
+        reference.tap_conv_input_grad(grad.double(), taps.double(), offsets, size, *rest),
+        torch.stack([reference.tap_conv_weight_grad(g, v, offsets, *rest) for g, v in samples]).sum(0),
+    )
+    engine = FourierEngine()
+    for dtype, bar in ((torch.float32, 4), (torch.float64, 16)):
+        x, taps, grad = x.to(dtype), taps.to(dtype), grad.to(dtype)
+        got = (
+            engine.tap_conv(x, taps, offsets, out, *rest),
+            engine.tap_conv_input_grad(grad, taps, offsets, size, *rest),
+            engine.tap_conv_weight_grad(grad, x, offsets, *rest),
+        )
+        for name, ours, truth in zip(("y", "grad x", "grad taps"), got, exact, strict=True):
+            assert relative_error(ours, truth) <= bar * torch.finfo(dtype).eps, f"{name}, {dtype}"

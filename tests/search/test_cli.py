@@ -3,11 +3,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from dash_search.tasks.wheels import WheelFile
 
@@ -79,3 +81,29 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
     resumed = call(*run, "--resume", str(folder))
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads((folder / "result.json").read_text())["scores"] == result["scores"]
+
+
+def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) -> None:
+    launcher, settings, folder = tmp_path / "launcher.py", tmp_path / "budget.toml", tmp_path / "run"
+    launcher.write_text(LAUNCHER.format(digest=digits.sha256))
+    settings.write_text(BUDGET)
+    command = [sys.executable, str(launcher), "run", "mnist5k", "--config", str(settings), "--run-dir", str(folder)]
+    running = subprocess.Popen([*command, "--epochs", "500"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "searched   1/500" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        rest, errors = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    assert running.returncode == 130, errors
+    assert f"Go on with: dash-search run mnist5k --resume {folder}" in rest and "Traceback" not in errors
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for stage in ("search", "searched"):
+        checkpoint = torch.load(folder / "checkpoints" / f"{stage}.pt", weights_only=True)
+        assert checkpoint["epoch"] == max(record["epoch"] for record in records if record["stage"] == stage)
+    assert not (folder / "result.json").exists()
+    other = call(str(launcher), "run", "mnist5k", "--resume", str(folder), "--epochs", "2")
+    assert other.returncode == 1 and "epochs was 500, now 2" in other.stderr

@@ -131,7 +131,7 @@ def _mixed_like(
     conv: AnyConv, space: SearchSpace, depthwise: str, mixture: str, temperature: float, engine: str
 ) -> MixedConvNd:
     channels = conv.in_channels
-    groups = channels if depthwise == "auto" and channels == conv.out_channels > 1 else conv.groups
+    groups = channels if depthwise == "auto" and channels == conv.out_channels else conv.groups
     mixed = _MIXED[len(conv.stride) - 1](
         channels,
         conv.out_channels,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Convolutions that sum over channels (dense, or a few groups). Three steps: transform rows of the input; then, one row frequency at a
-// time, transform columns, multiply over channels, transform back; then invert rows. The weights' spectrum exists for one row frequency
-// and kLanes channels at a time.
+// Convolutions that sum over channels (dense, or a few groups). Three steps: transform rows of the input; then, one row
+// frequency at a time, transform columns, multiply over channels, transform back; then invert rows. The weights'
+// spectrum exists for one row frequency and kLanes channels at a time.
 #pragma once
 #include "contract.h"
 #include "maps.h"
@@ -27,8 +27,8 @@ Maps<T> input_maps(const ConvProblem& p, bool strided_side) {
   return maps;
 }
 
-// The forward convolution and its input gradient are one algorithm with the roles of the two sides exchanged: `from` is transformed,
-// multiplied over its channels (depth) with weights, and `to` receives the result.
+// The forward convolution and its input gradient are one algorithm with the roles of the two sides exchanged: `from` is
+// transformed, multiplied over its channels (depth) with weights, and `to` receives the result.
 template <class T>
 struct DenseTransfer {
   const ConvProblem& problem;
@@ -40,13 +40,13 @@ struct DenseTransfer {
 
   DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward)
       : problem(p), taps(t), forward(is_forward), from(input_maps<T>(p, !is_forward)), to(input_maps<T>(p, is_forward)),
-        full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels), width(to.channels),
-        aliases(full_cols.n / to.cols->n) {
+        full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
+        width(to.channels), aliases(full_cols.n / to.cols->n) {
     choose_lanes();
   }
 
-  // Lanes across samples, weights broadcast; or, for small batches, lanes across output channels and samples broadcast. The costs count
-  // vectors moved through transforms and products in both.
+  // Lanes across samples, weights broadcast; or, for small batches, lanes across output channels and samples broadcast.
+  // The costs count vectors moved through transforms and products in both.
   void choose_lanes() {
     constexpr int64_t kTransform = 12;  // a transformed vector costs about as much as this many complex products
     const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
@@ -94,7 +94,8 @@ struct DenseTransfer {
     return w;
   }
 
-  // The weights of every (group of kLanes channels of `to`, channel of `from`), transposed, with the scale of the whole transform.
+  // The weights of every (group of kLanes channels of `to`, channel of `from`), transposed, with the scale of the whole
+  // transform.
   void load_weights(const T* weight, const Workspace& w, const Workers& workers) const {
     const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_pieces(workers, weight_groups() * depth, [&](int64_t worker, int64_t begin, int64_t end) {
@@ -111,7 +112,8 @@ struct DenseTransfer {
     worker.tap_column.set_frequency(f, forward ? 1 : -1);
     for (int64_t k = 0; k < depth; ++k) {
       Cx<T>* out = worker.tile + (alias * depth + k) * column_stride(full_rows.n);
-      worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count, [out](int64_t y, Cx<T> v) { out[y] = v; });
+      worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count,
+                                 [out](int64_t y, Cx<T> v) { out[y] = v; });
     }
   }
 
@@ -126,8 +128,8 @@ struct DenseTransfer {
           worker.q_offset[at] = at * tile_column * 2 * kLanes<T>;
         } else {
           worker.p_offset[at] = at * tile_column;
-          worker.q_offset[at] =
-              base * 2 * kLanes<T> + (from.lanes_are_batch ? scalar_offset<T>(0, k, members, column) : scalar_offset<T>(k, 0, members, column));
+          worker.q_offset[at] = base * 2 * kLanes<T> + (from.lanes_are_batch ? scalar_offset<T>(0, k, members, column)
+                                                                             : scalar_offset<T>(k, 0, members, column));
         }
       }
     }
@@ -139,13 +141,16 @@ struct DenseTransfer {
     for (int64_t alias = 0; alias < aliases; ++alias) {
       for (int64_t v = 0; v < from.vectors(); ++v) {
         Cx<T>* out = worker.columns + (alias * from.vectors() + v) * column;
-        from.transform_column(w.from_spectrum, v, g + alias * to.cols->n, [out](int64_t y, Cx<T> value) { out[y] = value; }, worker.buffer);
+        from.transform_column(
+            w.from_spectrum, v, g + alias * to.cols->n, [out](int64_t y, Cx<T> value) { out[y] = value; },
+            worker.buffer);
       }
     }
     const int64_t folds = full_rows.n / to.rows->n;
     const T* scalars = &reinterpret_cast<const T&>(*worker.columns);
     for (int64_t group = 0; group < weight_groups(); ++group) {
-      for (int64_t alias = 0; alias < aliases; ++alias) transform_weights(w, worker, group, alias, g + alias * to.cols->n);
+      for (int64_t alias = 0; alias < aliases; ++alias)
+        transform_weights(w, worker, group, alias, g + alias * to.cols->n);
       const T* tile_scalars = &reinterpret_cast<const T&>(*worker.tile);
       const int64_t blocked = to.lanes_are_batch ? smaller(kLanes<T>, width - group * kLanes<T>) : to.batch;
       for (int64_t p = 0; p < (to.lanes_are_batch ? from.groups() : 1); ++p) {
@@ -156,16 +161,19 @@ struct DenseTransfer {
             if (to.lanes_are_batch)
               j_offset[j] = j0 + j;
             else
-              j_offset[j] = from.lanes_are_batch ? scalar_offset<T>(j0 + j, 0, members, column) : scalar_offset<T>(0, j0 + j, members, column);
+              j_offset[j] = from.lanes_are_batch ? scalar_offset<T>(j0 + j, 0, members, column)
+                                                 : scalar_offset<T>(0, j0 + j, members, column);
           }
           if (to.lanes_are_batch)
-            contract<T, false>(count, worker.columns + p * members * column, from.rows->n, worker.p_offset, tile_scalars, full_rows.n,
-                               worker.q_offset, j_offset, aliases * depth, full_rows.n, worker.product, product_column);
+            contract<T, false>(count, worker.columns + p * members * column, from.rows->n, worker.p_offset,
+                               tile_scalars, full_rows.n, worker.q_offset, j_offset, aliases * depth, full_rows.n,
+                               worker.product, product_column);
           else
-            contract<T, false>(count, worker.tile, full_rows.n, worker.p_offset, scalars, from.rows->n, worker.q_offset, j_offset,
-                               aliases * depth, full_rows.n, worker.product, product_column);
+            contract<T, false>(count, worker.tile, full_rows.n, worker.p_offset, scalars, from.rows->n, worker.q_offset,
+                               j_offset, aliases * depth, full_rows.n, worker.product, product_column);
           for (int64_t j = 0; j < count; ++j) {
-            const int64_t vector = to.lanes_are_batch ? to.vector_of(p, group * kLanes<T> + j0 + j) : to.vector_of(group, j0 + j);
+            const int64_t vector =
+                to.lanes_are_batch ? to.vector_of(p, group * kLanes<T> + j0 + j) : to.vector_of(group, j0 + j);
             to.invert_column(worker.product + j * product_column, folds, w.to_spectrum, vector, g, worker.buffer);
           }
         }
@@ -181,11 +189,13 @@ struct DenseTransfer {
       w.workers[i].tap_column.prepare(forward ? 1 : -1);
     }
     for (int64_t group = 0; group < problem.groups; ++group) {
-      const int64_t weights_of_group = problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
+      const int64_t weights_of_group =
+          problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
       from.transform_rows(source + group * depth * from.map, w.from_spectrum, w.row_scratch, workers);
       load_weights(weight + group * weights_of_group, w, workers);
       parallel_pieces(workers, to.frequencies(), [&](int64_t worker, int64_t begin, int64_t end) {
-        for (int64_t g = begin; g < end; ++g) multiply(w, w.workers[worker], g);
+        for (int64_t g = begin; g < end; ++g)
+          multiply(w, w.workers[worker], g);
       });
       to.invert_rows(w.to_spectrum, result + group * width * to.map, T(1), w.row_scratch, workers);
     }

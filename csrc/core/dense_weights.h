@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The weight gradient of a convolution that sums over channels: one row frequency at a time, the product of both sides' columns is summed
-// over the batch, and only the taps of its inverse transform are kept.
+// The weight gradient of a convolution that sums over channels: one row frequency at a time, the product of both sides'
+// columns is summed over the batch, and only the taps of its inverse transform are kept.
 #pragma once
 #include "dense.h"
 
@@ -16,8 +16,9 @@ struct DenseWeightGrad {
   int64_t batch, width, tap_vectors;
 
   DenseWeightGrad(const ConvProblem& p, const TapList& t)
-      : problem(p), taps(t), out(input_maps<T>(p, true)), in(input_maps<T>(p, false)), full_rows(length_plan<T>(p.length[0])),
-        full_cols(length_plan<T>(p.length[1])), batch(p.batch), width(in.channels), tap_vectors(0) {
+      : problem(p), taps(t), out(input_maps<T>(p, true)), in(input_maps<T>(p, false)),
+        full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), batch(p.batch),
+        width(in.channels), tap_vectors(0) {
     out.lanes_are_batch = false;
     in.lanes_are_batch = ceil_div(batch, kLanes<T>) * width < ceil_div(width, kLanes<T>) * batch;
     tap_vectors = out.groups() * width * taps.count;
@@ -75,9 +76,11 @@ struct DenseWeightGrad {
         const int64_t count = smaller(kBlock, width - j0);
         int64_t j_offset[kBlock];
         for (int64_t j = 0; j < count; ++j)
-          j_offset[j] = in.lanes_are_batch ? scalar_offset<T>(0, j0 + j, members, column) : scalar_offset<T>(j0 + j, 0, members, column);
-        contract<T, true>(count, worker.out_columns + group * out.members() * out.product_column(), out.rows->n, w.p_offset, scalars,
-                          in.rows->n, w.q_offset, j_offset, batch, full_rows.n, worker.product, product_column);
+          j_offset[j] = in.lanes_are_batch ? scalar_offset<T>(0, j0 + j, members, column)
+                                           : scalar_offset<T>(j0 + j, 0, members, column);
+        contract<T, true>(count, worker.out_columns + group * out.members() * out.product_column(), out.rows->n,
+                          w.p_offset, scalars, in.rows->n, w.q_offset, j_offset, batch, full_rows.n, worker.product,
+                          product_column);
         for (int64_t j = 0; j < count; ++j) {
           const Cx<T>* product = worker.product + j * product_column;
           worker.tap_column.accumulate([product](int64_t y) { return product[y]; }, weight,
@@ -94,11 +97,13 @@ struct DenseWeightGrad {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count;
         for (int64_t other = 1; other < pieces; ++other) {
           const Vec<T>* more = w.workers[other].gradient + i * taps.count;
-          for (int64_t t = 0; t < taps.count; ++t) sum[t] += more[t];
+          for (int64_t t = 0; t < taps.count; ++t)
+            sum[t] += more[t];
         }
         const int64_t o = i / width * kLanes<T>, c = i % width;
         store_taps(taps, problem.num_taps, sum, scale, result + (o * width + c) * problem.num_taps,
-                   Lanes<T>::strided(width * problem.num_taps, out.channels - o), w.tap_rows + worker * problem.num_taps);
+                   Lanes<T>::strided(width * problem.num_taps, out.channels - o),
+                   w.tap_rows + worker * problem.num_taps);
       }
     });
   }
@@ -112,13 +117,16 @@ struct DenseWeightGrad {
                                          : scalar_offset<T>(0, b, in.members(), in.product_column());
     }
     const int64_t frequencies = full_cols.n / 2 + 1, pieces = larger(1, smaller(workers.count, frequencies));
-    for (int64_t i = 0; i < pieces; ++i) w.workers[i].tap_column.prepare(-1);
+    for (int64_t i = 0; i < pieces; ++i)
+      w.workers[i].tap_column.prepare(-1);
     for (int64_t group = 0; group < problem.groups; ++group) {
       out.transform_rows(out_gradient + group * out.channels * out.map, w.out_spectrum, w.row_scratch, workers);
       in.transform_rows(input + group * width * in.map, w.in_spectrum, w.row_scratch, workers);
       parallel_pieces(workers, frequencies, [&](int64_t worker, int64_t begin, int64_t end) {
-        for (int64_t t = 0; t < tap_vectors; ++t) w.workers[worker].gradient[t] = Vec<T>{};
-        for (int64_t f = begin; f < end; ++f) multiply(w, w.workers[worker], f);
+        for (int64_t t = 0; t < tap_vectors; ++t)
+          w.workers[worker].gradient[t] = Vec<T>{};
+        for (int64_t f = begin; f < end; ++f)
+          multiply(w, w.workers[worker], f);
       });
       store_gradient(w, pieces, result + group * out.channels * width * problem.num_taps, workers);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Depthwise convolutions (one input channel a group, `multiplier` output channels each). Nothing is summed over channels, so kLanes
-// neighbouring input maps go through the whole transform, product and inverse at once, in cache. Their channels repeat from sample to
-// sample: the weights' spectra exist once per distinct pattern of channels in the lanes.
+// Depthwise convolutions (one input channel a group, `multiplier` output channels each). Nothing is summed over
+// channels, so kLanes neighbouring input maps go through the whole transform, product and inverse at once, in cache.
+// Their channels repeat from sample to sample: the weights' spectra exist once per distinct pattern of channels in the
+// lanes.
 #pragma once
 #include "maps.h"
 #include "taps.h"
@@ -18,8 +19,8 @@ struct Depthwise {
 
   Depthwise(const ConvProblem& p, const TapList& t)
       : problem(p), taps(t), full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])),
-        out_rows(length_plan<T>(p.length[0] / p.stride[0])), out_cols(length_plan<T>(p.length[1] / p.stride[1])), channels(p.groups),
-        multiplier(p.out_channels / p.groups), vectors(ceil_div(p.batch * p.groups, kLanes<T>)) {
+        out_rows(length_plan<T>(p.length[0] / p.stride[0])), out_cols(length_plan<T>(p.length[1] / p.stride[1])),
+        channels(p.groups), multiplier(p.out_channels / p.groups), vectors(ceil_div(p.batch * p.groups, kLanes<T>)) {
     int64_t a = channels, b = kLanes<T>;
     while (b) {
       const int64_t rest = a % b;
@@ -33,8 +34,14 @@ struct Depthwise {
   Maps<T> side(bool strided) const {
     const int64_t* size = strided ? problem.out : problem.in;
     const int64_t area = size[0] * size[1];
-    return {1, kLanes<T>, 0, strided ? multiplier * area : area, {size[0], size[1]}, strided ? &out_rows : &full_rows,
-            strided ? &out_cols : &full_cols, false};
+    return {1,
+            kLanes<T>,
+            0,
+            strided ? multiplier * area : area,
+            {size[0], size[1]},
+            strided ? &out_rows : &full_rows,
+            strided ? &out_cols : &full_cols,
+            false};
   }
   Lanes<T> map_lanes(const Maps<T>& maps, int64_t vector) const {
     return Lanes<T>::strided(maps.map, problem.batch * channels - vector * kLanes<T>);
@@ -77,11 +84,13 @@ struct Depthwise {
     return w;
   }
 
-  // Weight rows of the channels in the lanes of a pattern. Lanes past the last map hold some channel too: nobody reads their result.
+  // Weight rows of the channels in the lanes of a pattern. Lanes past the last map hold some channel too: nobody reads
+  // their result.
   Lanes<T> pattern_lanes(int64_t pattern) const {
     Lanes<T> lanes;
     lanes.count = kLanes<T>;
-    for (int l = 0; l < kLanes<T>; ++l) lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
+    for (int l = 0; l < kLanes<T>; ++l)
+      lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
     return lanes;
   }
   int64_t weight_index(int64_t vector, int64_t multiple, int64_t f) const {
@@ -95,8 +104,8 @@ struct Depthwise {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(sign);
       for (int64_t i = begin; i < end; ++i) {
-        load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier), scale,
-                  worker.taps_in_lanes, worker.tap_row);
+        load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier),
+                  scale, worker.taps_in_lanes, worker.tap_row);
         for (int64_t f = 0; f < weight_columns(); ++f) {
           Cx<T>* out = w.weights + (i * weight_columns() + f) * column();
           worker.tap_column.set_frequency(f, sign);
@@ -117,23 +126,25 @@ struct Depthwise {
       Worker& worker = w.workers[piece];
       Cx<T>* const a = worker.a;
       for (int64_t v = begin; v < end; ++v) {
-        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum, in.column(),
-                     worker.row_scratch);
+        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
+                     worker.in_spectrum, in.column(), worker.row_scratch);
         for (int64_t m = 0; m < multiplier; ++m) {
           for (int64_t g = 0; g < out.frequencies(); ++g) {
             for (int64_t alias = 0; alias < aliases; ++alias) {
               const int64_t f = g + alias * out_cols.n;
               const Cx<T>* h = w.weights + weight_index(v, m, f);
               const auto multiply = [=](int64_t k, Cx<T> value) {
-                const Cx<T> product = {value.re * h[k].re - value.im * h[k].im, value.re * h[k].im + value.im * h[k].re};
+                const Cx<T> product = {value.re * h[k].re - value.im * h[k].im,
+                                       value.re * h[k].im + value.im * h[k].re};
                 a[k] = alias == 0 ? product : a[k] + product;
               };
               in.transform_column(worker.in_spectrum, 0, f, multiply, worker.buffer);
             }
             out.invert_column(a, folds, worker.out_spectrum, 0, g, worker.buffer);
           }
-          rows_inverse(out_cols, worker.out_spectrum, out.column(), y + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
-                       map_lanes(out, v), out.size[0], out.size[1], T(1), worker.row_scratch);
+          rows_inverse(out_cols, worker.out_spectrum, out.column(),
+                       y + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
+                       out.size[1], T(1), worker.row_scratch);
         }
       }
     });
@@ -150,10 +161,12 @@ struct Depthwise {
       Cx<T>*const a = worker.a, *const b = worker.b;
       for (int64_t v = begin; v < end; ++v) {
         for (int64_t m = 0; m < multiplier; ++m) {
-          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
-                       out.size[1], worker.out_spectrum, out.column(), worker.row_scratch);
+          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
+                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.column(),
+                       worker.row_scratch);
           for (int64_t f = 0; f < frequencies(); ++f) {
-            out.transform_column(worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
+            out.transform_column(
+                worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
             const Cx<T>* h = w.weights + weight_index(v, m, f);
             for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
               a[k] = {b[period].re * h[k].re - b[period].im * h[k].im, b[period].re * h[k].im + b[period].im * h[k].re};
@@ -165,15 +178,16 @@ struct Depthwise {
               add_inverted_column(a, worker, f, in);
           }
         }
-        rows_inverse(full_cols, worker.in_spectrum, in.column(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0],
-                     in.size[1], T(1), worker.row_scratch);
+        rows_inverse(full_cols, worker.in_spectrum, in.column(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v),
+                     in.size[0], in.size[1], T(1), worker.row_scratch);
       }
     });
   }
   void add_inverted_column(const Cx<T>* product, Worker& worker, int64_t f, const Maps<T>& in) const {
     Cx<T>* sum = worker.in_spectrum + f * in.column();
     const int64_t count = in.size[0];
-    fft(full_rows.complex, [=](int64_t y) { return swapped(product[y]); },
+    fft(
+        full_rows.complex, [=](int64_t y) { return swapped(product[y]); },
         [=](int64_t y, Cx<T> v) {
           if (y < count) sum[y] = sum[y] + swapped(v);
         },
@@ -188,16 +202,19 @@ struct Depthwise {
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       Cx<T>*const a = worker.a, *const b = worker.b, *const products = w.weights + piece * weight_size();
-      for (int64_t i = 0; i < weight_size(); ++i) products[i] = {Vec<T>{}, Vec<T>{}};
+      for (int64_t i = 0; i < weight_size(); ++i)
+        products[i] = {Vec<T>{}, Vec<T>{}};
       for (int64_t v = begin; v < end; ++v) {
-        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum, in.column(),
-                     worker.row_scratch);
+        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
+                     worker.in_spectrum, in.column(), worker.row_scratch);
         for (int64_t m = 0; m < multiplier; ++m) {
-          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
-                       out.size[1], worker.out_spectrum, out.column(), worker.row_scratch);
+          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
+                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.column(),
+                       worker.row_scratch);
           for (int64_t f = 0; f < frequencies(); ++f) {
             in.transform_column(worker.in_spectrum, 0, f, [a](int64_t k, Cx<T> value) { a[k] = value; }, worker.buffer);
-            out.transform_column(worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
+            out.transform_column(
+                worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
             Cx<T>* sum = products + weight_index(v, m, f);
             for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
               sum[k].re += b[period].re * a[k].re + b[period].im * a[k].im;
@@ -211,20 +228,23 @@ struct Depthwise {
     gather_weight_gradient(w, pieces, weight_gradient, workers);
   }
 
-  // Sums the workers' products, reads the taps off their inverse transforms, and adds up the lanes that hold the same channel.
+  // Sums the workers' products, reads the taps off their inverse transforms, and adds up the lanes that hold the same
+  // channel.
   void gather_weight_gradient(const Workspace& w, int64_t pieces, T* weight_gradient, const Workers& workers) const {
     parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(-1);
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* gradient = w.tap_gradient + i * taps.count;
-        for (int64_t t = 0; t < taps.count; ++t) gradient[t] = Vec<T>{};
+        for (int64_t t = 0; t < taps.count; ++t)
+          gradient[t] = Vec<T>{};
         for (int64_t f = 0; f < frequencies(); ++f) {
           const Cx<T>* products = w.weights + (i * weight_columns() + f) * column();
           const int64_t next = weight_size();
           const auto sum = [=](int64_t y) {
             Cx<T> total = products[y];
-            for (int64_t other = 1; other < pieces; ++other) total = total + products[other * next + y];
+            for (int64_t other = 1; other < pieces; ++other)
+              total = total + products[other * next + y];
             return total;
           };
           worker.tap_column.set_frequency(f, -1);
@@ -233,7 +253,8 @@ struct Depthwise {
       }
     });
     const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
-    for (int64_t i = 0; i < channels * multiplier * problem.num_taps; ++i) weight_gradient[i] = T(0);
+    for (int64_t i = 0; i < channels * multiplier * problem.num_taps; ++i)
+      weight_gradient[i] = T(0);
     for (int64_t pattern = 0; pattern < patterns; ++pattern) {
       const Lanes<T> lanes = pattern_lanes(pattern);
       for (int64_t m = 0; m < multiplier; ++m) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Mixed-radix complex transforms, kLanes of them at once, as Stockham passes: no bit reversal, natural order in and out.
-// The first pass reads through the caller's load(i), the last writes through the caller's store(i, value), so that zero padding, cropping,
-// conjugation and re-layout cost no pass of their own. Source of the maths: Van Loan, Computational Frameworks for the FFT, section 1.7.
+// Mixed-radix complex transforms, kLanes of them at once, as Stockham passes: no bit reversal, natural order in and
+// out. The first pass reads through the caller's load(i), the last writes through the caller's store(i, value), so that
+// zero padding, cropping, conjugation and re-layout cost no pass of their own. Source of the maths: Van Loan,
+// Computational Frameworks for the FFT, section 1.7.
 #pragma once
 #include "vec.h"
 
@@ -109,15 +110,18 @@ DASH_INLINE void fft_pass_radix(const FftPass<T>& pass, const Load& load, const 
     for (int64_t q = 0; q < s; ++q) {
       Cx<T> a[kRadix];
 #pragma GCC unroll 8
-      for (int j = 0; j < kRadix; ++j) a[j] = load(q + s * (p + j * m));
+      for (int j = 0; j < kRadix; ++j)
+        a[j] = load(q + s * (p + j * m));
       butterfly<T, kRadix>(a);
       store(q + s * kRadix * p, a[0]);
       if (p == 0) {
 #pragma GCC unroll 8
-        for (int k = 1; k < kRadix; ++k) store(q + s * k, a[k]);
+        for (int k = 1; k < kRadix; ++k)
+          store(q + s * k, a[k]);
       } else {
 #pragma GCC unroll 8
-        for (int k = 1; k < kRadix; ++k) store(q + s * (kRadix * p + k), times(a[k], twiddle[2 * k - 2], twiddle[2 * k - 1]));
+        for (int k = 1; k < kRadix; ++k)
+          store(q + s * (kRadix * p + k), times(a[k], twiddle[2 * k - 2], twiddle[2 * k - 1]));
       }
     }
   }
@@ -126,11 +130,16 @@ DASH_INLINE void fft_pass_radix(const FftPass<T>& pass, const Load& load, const 
 template <class T, class Load, class Store>
 inline void fft_pass(const FftPass<T>& pass, const Load& load, const Store& store) {
   switch (pass.radix) {
-    case 2: return fft_pass_radix<T, 2>(pass, load, store);
-    case 3: return fft_pass_radix<T, 3>(pass, load, store);
-    case 4: return fft_pass_radix<T, 4>(pass, load, store);
-    case 5: return fft_pass_radix<T, 5>(pass, load, store);
-    default: return fft_pass_radix<T, 8>(pass, load, store);
+    case 2:
+      return fft_pass_radix<T, 2>(pass, load, store);
+    case 3:
+      return fft_pass_radix<T, 3>(pass, load, store);
+    case 4:
+      return fft_pass_radix<T, 4>(pass, load, store);
+    case 5:
+      return fft_pass_radix<T, 5>(pass, load, store);
+    default:
+      return fft_pass_radix<T, 8>(pass, load, store);
   }
 }
 

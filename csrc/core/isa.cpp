@@ -20,9 +20,12 @@ DASH_DECLARE(avx512)
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::avx512: return "avx512";
-    case Isa::avx2: return "avx2";
-    default: return "baseline";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx2:
+      return "avx2";
+    default:
+      return "baseline";
   }
 }
 
@@ -46,7 +49,8 @@ Isa chosen_isa() {
   for (Isa isa : sets)
     if (std::string(wanted) == isa_name(isa)) return isa;
   std::string known;
-  for (Isa isa : sets) known += std::string(known.empty() ? "" : ", ") + isa_name(isa);
+  for (Isa isa : sets)
+    known += std::string(known.empty() ? "" : ", ") + isa_name(isa);
   throw std::invalid_argument("DASH_KERNELS_ISA is '" + std::string(wanted) + "': this processor can run " + known);
 }
 

@@ -16,18 +16,22 @@ struct KernelTable {
   int64_t (*workspace)(ConvOp, const ConvProblem&, const TapList&, int64_t workers);
   // forward: a = x, b = taps, result = y. input_grad: a = gradient of y, b = taps, result = gradient of x.
   // weight_grad: a = gradient of y, b = x, result = gradient of taps. All contiguous.
-  void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const T* a, const T* b, T* result, void* workspace, const Workers&);
+  void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const T* a, const T* b, T* result, void* workspace,
+                   const Workers&);
 
   int64_t (*mix_workspace)(const MixProblem&, int64_t workers);
   void (*mix_taps)(const MixProblem&, const T* weight, const T* mixture, T* taps, void* workspace, const Workers&);
-  void (*gather_taps)(const MixProblem&, const T* gradient, const T* mixture, T* weight, void* workspace, const Workers&);
-  void (*mixture_grad)(const MixProblem&, const T* gradient, const T* weight, T* mixture, void* workspace, const Workers&);
+  void (*gather_taps)(const MixProblem&, const T* gradient, const T* mixture, T* weight, void* workspace,
+                      const Workers&);
+  void (*mixture_grad)(const MixProblem&, const T* gradient, const T* weight, T* mixture, void* workspace,
+                       const Workers&);
 };
 
 const char* isa_name(Isa isa);
 // What this processor can run, lowest first.
 std::vector<Isa> supported_isas();
-// The best supported set, capped by DASH_KERNELS_ISA. Throws std::invalid_argument where that names none, or one above the processor's.
+// The best supported set, capped by DASH_KERNELS_ISA. Throws std::invalid_argument where that names none, or one above
+// the processor's.
 Isa chosen_isa();
 
 template <class T>

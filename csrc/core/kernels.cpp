@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kernels of one instruction set. The build compiles this file once per set, with DASH_ISA naming it and the flags to match.
+// The kernels of one instruction set. The build compiles this file once per set, with DASH_ISA naming it and the flags
+// to match.
 #include "dense_weights.h"
 #include "depthwise.h"
 #include "isa.h"
@@ -9,7 +10,9 @@ namespace dash {
 namespace DASH_ISA {
 namespace {
 
-bool is_depthwise(const ConvProblem& p) { return p.groups > 1 && p.in_channels == p.groups; }
+bool is_depthwise(const ConvProblem& p) {
+  return p.groups > 1 && p.in_channels == p.groups;
+}
 
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
@@ -24,8 +27,8 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 }
 
 template <class T>
-void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const T* a, const T* b, T* result, void* buffer,
-              const Workers& workers) {
+void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const T* a, const T* b, T* result,
+              void* buffer, const Workers& workers) {
   if (is_depthwise(problem)) {
     const Depthwise<T> depthwise(problem, taps);
     if (op == ConvOp::forward) depthwise.forward(a, b, result, buffer, workers);
@@ -45,20 +48,24 @@ int64_t mix_workspace(const MixProblem& problem, int64_t workers) {
   return measure.used();
 }
 template <class T>
-void mix_taps(const MixProblem& problem, const T* weight, const T* mixture, T* taps, void* buffer, const Workers& workers) {
+void mix_taps(const MixProblem& problem, const T* weight, const T* mixture, T* taps, void* buffer,
+              const Workers& workers) {
   Mix<T>{problem}.mix_taps(weight, mixture, taps, buffer, workers);
 }
 template <class T>
-void gather_taps(const MixProblem& problem, const T* gradient, const T* mixture, T* weight, void* buffer, const Workers& workers) {
+void gather_taps(const MixProblem& problem, const T* gradient, const T* mixture, T* weight, void* buffer,
+                 const Workers& workers) {
   Mix<T>{problem}.gather_taps(gradient, mixture, weight, buffer, workers);
 }
 template <class T>
-void mixture_grad(const MixProblem& problem, const T* gradient, const T* weight, T* mixture, void* buffer, const Workers& workers) {
+void mixture_grad(const MixProblem& problem, const T* gradient, const T* weight, T* mixture, void* buffer,
+                  const Workers& workers) {
   Mix<T>{problem}.mixture_grad(gradient, weight, mixture, buffer, workers);
 }
 
 template <class T>
-constexpr KernelTable<T> kTable = {workspace<T>, convolve<T>, mix_workspace<T>, mix_taps<T>, gather_taps<T>, mixture_grad<T>};
+constexpr KernelTable<T> kTable = {workspace<T>, convolve<T>,    mix_workspace<T>,
+                                   mix_taps<T>,  gather_taps<T>, mixture_grad<T>};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A batch of feature maps and its half spectra. kLanes maps share a vector: either the same channel of neighbouring samples or neighbouring
-// channels of one sample, whichever wastes fewer lanes.
+// A batch of feature maps and its half spectra. kLanes maps share a vector: either the same channel of neighbouring
+// samples or neighbouring channels of one sample, whichever wastes fewer lanes.
 #pragma once
 #include "plan.h"
 #include "rows.h"
@@ -10,10 +10,11 @@ namespace DASH_ISA {
 
 template <class T>
 struct Maps {
-  int64_t batch, channels;     // of one group
-  int64_t sample, map;         // elements from one sample, one map to the next
-  int64_t size[2];             // rows, width
-  const LengthPlan<T>* rows;   // transform lengths of this side: the strided side of a strided convolution has the shorter ones
+  int64_t batch, channels;  // of one group
+  int64_t sample, map;      // elements from one sample, one map to the next
+  int64_t size[2];          // rows, width
+  const LengthPlan<T>*
+      rows;  // transform lengths of this side: the strided side of a strided convolution has the shorter ones
   const LengthPlan<T>* cols;
   bool lanes_are_batch;
 
@@ -48,15 +49,17 @@ struct Maps {
   void invert_rows(const Cx<T>* spectrum, T* data, T scale, Cx<T>* scratch_of_workers, const Workers& workers) const {
     parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end; ++v)
-        rows_inverse(*cols, spectrum + v * frequencies() * column(), column(), data + origin(v / members(), v % members()),
-                     lanes(v / members()), size[0], size[1], scale, scratch_of_workers + worker * scratch());
+        rows_inverse(*cols, spectrum + v * frequencies() * column(), column(),
+                     data + origin(v / members(), v % members()), lanes(v / members()), size[0], size[1], scale,
+                     scratch_of_workers + worker * scratch());
     });
   }
 
-  // store(y, two-dimensional spectrum of one vector at row frequency f and column frequency y). f may be any frequency of the full-length
-  // transform: the spectrum repeats, and its upper half is the mirrored conjugate.
+  // store(y, two-dimensional spectrum of one vector at row frequency f and column frequency y). f may be any frequency
+  // of the full-length transform: the spectrum repeats, and its upper half is the mirrored conjugate.
   template <class Store>
-  DASH_INLINE void transform_column(const Cx<T>* spectrum, int64_t vector, int64_t f, const Store& store, Cx<T>* buffer) const {
+  DASH_INLINE void transform_column(const Cx<T>* spectrum, int64_t vector, int64_t f, const Store& store,
+                                    Cx<T>* buffer) const {
     f %= cols->n;
     const bool mirrored = f > cols->n / 2;
     const Cx<T>* in = spectrum + (vector * frequencies() + (mirrored ? cols->n - f : f)) * column();
@@ -69,12 +72,14 @@ struct Maps {
   }
 
   // The inverse along a column: `product` holds `folds` stretches of rows->n values that alias onto one another.
-  DASH_INLINE void invert_column(const Cx<T>* product, int64_t folds, Cx<T>* spectrum, int64_t vector, int64_t f, Cx<T>* buffer) const {
+  DASH_INLINE void invert_column(const Cx<T>* product, int64_t folds, Cx<T>* spectrum, int64_t vector, int64_t f,
+                                 Cx<T>* buffer) const {
     Cx<T>* out = spectrum + (vector * frequencies() + f) * column();
     const int64_t count = size[0], n = rows->n;
     const auto folded = [=](int64_t y) {
       Cx<T> sum = product[y];
-      for (int64_t fold = 1; fold < folds; ++fold) sum = sum + product[y + fold * n];
+      for (int64_t fold = 1; fold < folds; ++fold)
+        sum = sum + product[y + fold * n];
       return swapped(sum);
     };
     const auto keep = [=](int64_t y, Cx<T> v) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Sums packed candidate kernels onto the tap lattice, and the adjoints: a trilinear form in weights, mixture and taps. kLanes weight rows
-// at a time, so the scatter through `index` moves whole vectors.
+// Sums packed candidate kernels onto the tap lattice, and the adjoints: a trilinear form in weights, mixture and taps.
+// kLanes weight rows at a time, so the scatter through `index` moves whole vectors.
 #pragma once
 #include "vec.h"
 
@@ -17,15 +17,19 @@ struct Mix {
     Vec<T>*packed, *lattice, *mixture;  // one of each per worker
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
-    return {arena.take<Vec<T>>(count * problem.packed), arena.take<Vec<T>>(count * problem.lattice), arena.take<Vec<T>>(count * problem.candidates)};
+    return {arena.take<Vec<T>>(count * problem.packed), arena.take<Vec<T>>(count * problem.lattice),
+            arena.take<Vec<T>>(count * problem.candidates)};
   }
-  Lanes<T> rows(int64_t vector, int64_t stride) const { return Lanes<T>::strided(stride, problem.rows - vector * kLanes<T>); }
+  Lanes<T> rows(int64_t vector, int64_t stride) const {
+    return Lanes<T>::strided(stride, problem.rows - vector * kLanes<T>);
+  }
 
   // body(candidate, packed tap, lattice tap) for every packed tap, candidate by candidate.
   template <class Body>
   DASH_INLINE void for_each_tap(const Body& body) const {
     for (int64_t candidate = 0, i = 0; candidate < problem.candidates; ++candidate)
-      for (const int64_t end = i + problem.counts[candidate]; i < end; ++i) body(candidate, i, problem.index[i]);
+      for (const int64_t end = i + problem.counts[candidate]; i < end; ++i)
+        body(candidate, i, problem.index[i]);
   }
 
   void mix_taps(const T* weight, const T* mixture, T* taps, void* buffer, const Workers& workers) const {
@@ -35,7 +39,8 @@ struct Mix {
       Vec<T>*const packed = w.packed + worker * problem.packed, *const lattice = w.lattice + worker * problem.lattice;
       for (int64_t v = begin; v < end; ++v) {
         load_lanes(weight + v * kLanes<T> * problem.packed, rows(v, problem.packed), problem.packed, packed);
-        for (int64_t t = 0; t < problem.lattice; ++t) lattice[t] = Vec<T>{};
+        for (int64_t t = 0; t < problem.lattice; ++t)
+          lattice[t] = Vec<T>{};
         for_each_tap([=](int64_t candidate, int64_t i, int64_t t) { lattice[t] += packed[i] * mixture[candidate]; });
         store_lanes(taps + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice, T(1));
       }
@@ -62,7 +67,8 @@ struct Mix {
     parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
       Vec<T>*const packed = w.packed + worker * problem.packed, *const lattice = w.lattice + worker * problem.lattice;
       Vec<T>* const sum = w.mixture + worker * problem.candidates;
-      for (int64_t m = 0; m < problem.candidates; ++m) sum[m] = Vec<T>{};
+      for (int64_t m = 0; m < problem.candidates; ++m)
+        sum[m] = Vec<T>{};
       for (int64_t v = begin; v < end; ++v) {
         load_lanes(gradient + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice);
         load_lanes(weight + v * kLanes<T> * problem.packed, rows(v, problem.packed), problem.packed, packed);
@@ -72,7 +78,8 @@ struct Mix {
     for (int64_t m = 0; m < problem.candidates; ++m) {
       T total(0);
       for (int64_t worker = 0; worker < pieces; ++worker)
-        for (int l = 0; l < kLanes<T>; ++l) total += w.mixture[worker * problem.candidates + m][l];
+        for (int l = 0; l < kLanes<T>; ++l)
+          total += w.mixture[worker * problem.candidates + m][l];
       mixture[m] = total;
     }
   }

@@ -15,20 +15,29 @@ namespace {
 
 constexpr double kTwoPi = 6.283185307179586476925286766559;
 
-int64_t modulo(int64_t value, int64_t n) { return ((value % n) + n) % n; }
+int64_t modulo(int64_t value, int64_t n) {
+  return ((value % n) + n) % n;
+}
 
 // exp(2 pi i j / n), reduced to the first octant first so that every table entry is correctly rounded or next to it.
 void root_of_unity(int64_t j, int64_t n, double* re, double* im) {
   j = modulo(j, n);
   const int64_t octant = (8 * j) / n;
-  const int64_t quarter = (octant + 1) / 2;             // the nearest multiple of a quarter turn
+  const int64_t quarter = (octant + 1) / 2;               // the nearest multiple of a quarter turn
   const double rest = (4.0 * j - 1.0 * quarter * n) / n;  // in quarter turns, exact enough: |rest| <= 1/2
   const double c = std::cos(kTwoPi / 4 * rest), s = std::sin(kTwoPi / 4 * rest);
   switch (quarter % 4) {
-    case 0: *re = c, *im = s; break;
-    case 1: *re = -s, *im = c; break;
-    case 2: *re = -c, *im = -s; break;
-    default: *re = s, *im = -c;
+    case 0:
+      *re = c, *im = s;
+      break;
+    case 1:
+      *re = -s, *im = c;
+      break;
+    case 2:
+      *re = -c, *im = -s;
+      break;
+    default:
+      *re = s, *im = -c;
   }
 }
 
@@ -36,11 +45,16 @@ void root_of_unity(int64_t j, int64_t n, double* re, double* im) {
 std::vector<int64_t> radices(int64_t n) {
   std::vector<int64_t> result;
   int64_t twos = 0;
-  for (; n % 2 == 0; n /= 2) ++twos;
-  for (; twos > 4 || twos == 3; twos -= 3) result.push_back(8);
-  for (; twos >= 2; twos -= 2) result.push_back(4);
-  for (; n % 5 == 0; n /= 5) result.push_back(5);
-  for (; n % 3 == 0; n /= 3) result.push_back(3);
+  for (; n % 2 == 0; n /= 2)
+    ++twos;
+  for (; twos > 4 || twos == 3; twos -= 3)
+    result.push_back(8);
+  for (; twos >= 2; twos -= 2)
+    result.push_back(4);
+  for (; n % 5 == 0; n /= 5)
+    result.push_back(5);
+  for (; n % 3 == 0; n /= 3)
+    result.push_back(3);
   if (twos) result.push_back(2);
   return result;
 }
@@ -53,7 +67,8 @@ class OwnedPlan {
     plan_.complex = make(n);
     plan_.half = make(n % 2 == 0 ? n / 2 : 1);
     std::vector<T>& root = keep();
-    for (int64_t j = 0; j < n; ++j) push_root(root, j, n);
+    for (int64_t j = 0; j < n; ++j)
+      push_root(root, j, n);
     plan_.root = root.data();
   }
   const LengthPlan<T>& get() const { return plan_; }
@@ -76,7 +91,8 @@ class OwnedPlan {
       const int64_t rest = n / s, m = rest / radix;
       std::vector<T>& twiddle = keep();
       for (int64_t p = 0; p < m; ++p)
-        for (int64_t k = 1; k < radix; ++k) push_root(twiddle, -p * k, rest);
+        for (int64_t k = 1; k < radix; ++k)
+          push_root(twiddle, -p * k, rest);
       plan.pass[plan.passes++] = {radix, m, s, twiddle.data()};
       s *= radix;
     }
@@ -99,7 +115,8 @@ bool reaches(const ConvProblem& problem, const int64_t* offset) {
 
 bool is_smooth(int64_t n) {
   for (int64_t factor : {2, 3, 5})
-    while (n > 0 && n % factor == 0) n /= factor;
+    while (n > 0 && n % factor == 0)
+      n /= factor;
   return n == 1;
 }
 
@@ -136,7 +153,11 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
 }
 
 TapList SortedTaps::list() const {
-  return {static_cast<int64_t>(tap_.size()), static_cast<int64_t>(row_pos_.size()), tap_.data(), col_pos_.data(), row_start_.data(),
+  return {static_cast<int64_t>(tap_.size()),
+          static_cast<int64_t>(row_pos_.size()),
+          tap_.data(),
+          col_pos_.data(),
+          row_start_.data(),
           row_pos_.data()};
 }
 
@@ -147,9 +168,12 @@ void check_problem(const ConvProblem& problem, const int64_t* offsets) {
   for (int axis = 0; axis < 2; ++axis) {
     const int64_t n = problem.in[axis], length = problem.length[axis], s = problem.stride[axis];
     if (n < 1 || problem.out[axis] < 1 || s < 1) fail("sizes and strides must be at least 1");
-    if (!is_smooth(length) || length % s) fail("transform length " + std::to_string(length) + " is not a smooth multiple of the stride");
-    if (axis == 1 && (length / s) % 2) fail("transform length " + std::to_string(length) + " along a row must be an even multiple of the stride");
-    if (length < n || length / s < problem.out[axis]) fail("transform length " + std::to_string(length) + " is shorter than the map");
+    if (!is_smooth(length) || length % s)
+      fail("transform length " + std::to_string(length) + " is not a smooth multiple of the stride");
+    if (axis == 1 && (length / s) % 2)
+      fail("transform length " + std::to_string(length) + " along a row must be an even multiple of the stride");
+    if (length < n || length / s < problem.out[axis])
+      fail("transform length " + std::to_string(length) + " is shorter than the map");
     if (problem.circular) {
       if (length != n) fail("a circular transform has the length of the map");
       continue;

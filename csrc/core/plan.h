@@ -10,11 +10,13 @@ namespace dash {
 // True where the transforms here handle length n: factors 2, 3 and 5 only.
 bool is_smooth(int64_t n);
 
-// The plan of length n >= 1, made on first use and kept for the life of the process. Throws std::invalid_argument unless is_smooth(n).
+// The plan of length n >= 1, made on first use and kept for the life of the process. Throws std::invalid_argument
+// unless is_smooth(n).
 template <class T>
 const LengthPlan<T>& length_plan(int64_t n);
 
-// The taps of `problem` that reach a pixel, owning what its TapList points to. `offsets` holds num_taps (row, column) pairs.
+// The taps of `problem` that reach a pixel, owning what its TapList points to. `offsets` holds num_taps (row, column)
+// pairs.
 class SortedTaps {
  public:
   SortedTaps(const ConvProblem& problem, const int64_t* offsets);
@@ -24,7 +26,8 @@ class SortedTaps {
   std::vector<int64_t> tap_, col_pos_, row_start_, row_pos_;
 };
 
-// Throws std::invalid_argument with one sentence unless the kernels can run the problem exactly (a last guard: Python checks first).
+// Throws std::invalid_argument with one sentence unless the kernels can run the problem exactly (a last guard: Python
+// checks first).
 void check_problem(const ConvProblem& problem, const int64_t* offsets);
 
 }  // namespace dash

@@ -7,7 +7,8 @@ namespace dash {
 
 // A tap convolution and its two adjoints:
 //   y[b, o, p] = sum_c sum_t taps[o, c, t] * x[b, c, stride * p + offset_t],
-// x being zero outside, or periodic (circular; then length equals the input size). Axis 0 runs over rows (one row in 1-D), axis 1 along a row.
+// x being zero outside, or periodic (circular; then length equals the input size). Axis 0 runs over rows (one row in
+// 1-D), axis 1 along a row.
 struct ConvProblem {
   int64_t batch, in_channels, out_channels, groups;
   int64_t in[2], out[2], stride[2];
@@ -18,8 +19,8 @@ struct ConvProblem {
 
 enum class ConvOp { forward, input_grad, weight_grad };
 
-// Taps that can reach a pixel, sorted by row offset. `tap` says where each lies in the stored order; `row_pos` and `col_pos` are
-// offsets modulo the transform length, so they index the transform.
+// Taps that can reach a pixel, sorted by row offset. `tap` says where each lies in the stored order; `row_pos` and
+// `col_pos` are offsets modulo the transform length, so they index the transform.
 struct TapList {
   int64_t count, rows;
   const int64_t* tap;        // [count]
@@ -28,7 +29,8 @@ struct TapList {
   const int64_t* row_pos;    // [rows]
 };
 
-// Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i]; candidate m owns counts[m] of them.
+// Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i]; candidate m owns
+// counts[m] of them.
 struct MixProblem {
   int64_t rows, packed, lattice, candidates;
   const int64_t* index;
@@ -41,7 +43,8 @@ struct Workers {
   void (*run)(int64_t n, void (*body)(void*, int64_t), void* arg);
 };
 
-// One pass of a mixed-radix transform: radix * m * s == n. twiddle holds m x (radix - 1) complex numbers exp(-2 pi i p k / (m radix)).
+// One pass of a mixed-radix transform: radix * m * s == n. twiddle holds m x (radix - 1) complex numbers exp(-2 pi i p
+// k / (m radix)).
 template <class T>
 struct FftPass {
   int64_t radix, m, s;

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Transforms along axis 1 of kLanes real planes: rows in, half spectra out, and back. A row of n reals is transformed as n / 2 complex
-// numbers (even samples real, odd ones imaginary), then untangled.
+// Transforms along axis 1 of kLanes real planes: rows in, half spectra out, and back. A row of n reals is transformed
+// as n / 2 complex numbers (even samples real, odd ones imaginary), then untangled.
 #pragma once
 #include "fft.h"
 
 namespace dash {
 namespace DASH_ISA {
 
-constexpr int64_t kChunk = 64;  // elements of a plane that are transposed at once: whole rows of small maps, so that squares are full
+constexpr int64_t kChunk =
+    64;  // elements of a plane that are transposed at once: whole rows of small maps, so that squares are full
 
-// Rows stand one behind the other in a frequency's column; an odd distance keeps columns from falling into one cache set.
-inline int64_t column_stride(int64_t rows) { return rows | 1; }
+// Rows stand one behind the other in a frequency's column; an odd distance keeps columns from falling into one cache
+// set.
+inline int64_t column_stride(int64_t rows) {
+  return rows | 1;
+}
 
-inline int64_t rows_per_chunk(int64_t rows, int64_t width) { return smaller(rows, larger(1, kChunk / width)); }
+inline int64_t rows_per_chunk(int64_t rows, int64_t width) {
+  return smaller(rows, larger(1, kChunk / width));
+}
 
 // Complex vectors of scratch that rows_forward and rows_inverse need.
 inline int64_t rows_scratch(int64_t rows, int64_t width, int64_t length) {
   return ceil_div(rows_per_chunk(rows, width) * width, 2) + 1 + 3 * (length / 2 + 1);
 }
 
-// spectrum[f * column + y] = 2 * sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2]: doubled, which spares a product here.
+// spectrum[f * column + y] = 2 * sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2]: doubled, which spares a
+// product here.
 template <class T>
-inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T>& lanes, int64_t rows, int64_t width, Cx<T>* spectrum,
-                         int64_t column, Cx<T>* scratch) {
+inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T>& lanes, int64_t rows, int64_t width,
+                         Cx<T>* spectrum, int64_t column, Cx<T>* scratch) {
   const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
   Cx<T>*z = scratch, *buffer = z + half + 1;
   Vec<T>* const chunk = &(buffer + 2 * half + 2)->re;
@@ -32,7 +39,8 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
     for (int64_t y = 0; y < count; ++y) {
       const Vec<T>* row = chunk + y * width;
       const auto sample = [=](int64_t j) {
-        return j < packed ? Cx<T>{row[2 * j], 2 * j + 1 < width ? row[2 * j + 1] : Vec<T>{}} : Cx<T>{Vec<T>{}, Vec<T>{}};
+        return j < packed ? Cx<T>{row[2 * j], 2 * j + 1 < width ? row[2 * j + 1] : Vec<T>{}}
+                          : Cx<T>{Vec<T>{}, Vec<T>{}};
       };
       fft(plan.half, sample, [z](int64_t k, Cx<T> v) { z[k] = v; }, buffer);
       Cx<T>* out = spectrum + y0 + y;
@@ -48,10 +56,11 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
   }
 }
 
-// plane[y, x] = scale * (sum over all n frequencies of spectrum exp(+2 pi i f x / n)), the half spectrum standing for the whole.
+// plane[y, x] = scale * (sum over all n frequencies of spectrum exp(+2 pi i f x / n)), the half spectrum standing for
+// the whole.
 template <class T>
-inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, int64_t column, T* base, const Lanes<T>& lanes, int64_t rows,
-                         int64_t width, T scale, Cx<T>* scratch) {
+inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, int64_t column, T* base,
+                         const Lanes<T>& lanes, int64_t rows, int64_t width, T scale, Cx<T>* scratch) {
   const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
   Cx<T>*z = scratch, *buffer = z + half + 1;
   Vec<T>* const chunk = &(buffer + 2 * half + 2)->re;

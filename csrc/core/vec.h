@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Vectors whose lanes are planes: lane l of every vector belongs to the l-th of kLanes (batch, channel) planes or (out, in) weight rows, so
-// the code that follows reads as if for scalars and never shuffles. Only loads and stores transpose.
-// Compiled once per instruction set: everything lives in namespace dash::DASH_ISA and uses no code that other objects share.
+// Vectors whose lanes are planes: lane l of every vector belongs to the l-th of kLanes (batch, channel) planes or (out,
+// in) weight rows, so the code that follows reads as if for scalars and never shuffles. Only loads and stores
+// transpose. Compiled once per instruction set: everything lives in namespace dash::DASH_ISA and uses no code that
+// other objects share.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -42,9 +43,15 @@ struct Cx {
   Vec<T> re, im;
 };
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+constexpr int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+constexpr int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 template <class T>
 DASH_INLINE Vec<T> load(const T* from) {
@@ -57,7 +64,8 @@ DASH_INLINE void store(T* to, Vec<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
-// Where the planes of one vector lie: lane l at base + offset[l]; lanes from `count` on are padding, read as zero and never written.
+// Where the planes of one vector lie: lane l at base + offset[l]; lanes from `count` on are padding, read as zero and
+// never written.
 template <class T>
 struct Lanes {
   int64_t offset[kLanes<T>];
@@ -66,7 +74,8 @@ struct Lanes {
   static Lanes strided(int64_t stride, int64_t count) {
     Lanes lanes;
     lanes.count = smaller(count, kLanes<T>);
-    for (int l = 0; l < kLanes<T>; ++l) lanes.offset[l] = l * stride;
+    for (int l = 0; l < kLanes<T>; ++l)
+      lanes.offset[l] = l * stride;
     return lanes;
   }
 };
@@ -108,7 +117,8 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j) {
       Vec<T> v{};
-      for (int64_t l = 0; l < lanes.count; ++l) v[l] = base[lanes.offset[l] + j];
+      for (int64_t l = 0; l < lanes.count; ++l)
+        v[l] = base[lanes.offset[l] + j];
       out[j] = v;
     }
     return;
@@ -118,13 +128,16 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
     Vec<T> rows[kLanes<T>];
     if (lanes.count == kLanes<T>) {
 #pragma GCC unroll 16
-      for (int l = 0; l < kLanes<T>; ++l) rows[l] = load(base + lanes.offset[l] + from);
+      for (int l = 0; l < kLanes<T>; ++l)
+        rows[l] = load(base + lanes.offset[l] + from);
     } else {
-      for (int l = 0; l < kLanes<T>; ++l) rows[l] = l < lanes.count ? load(base + lanes.offset[l] + from) : Vec<T>{};
+      for (int l = 0; l < kLanes<T>; ++l)
+        rows[l] = l < lanes.count ? load(base + lanes.offset[l] + from) : Vec<T>{};
     }
     transpose<T>(rows);
 #pragma GCC unroll 16
-    for (int l = 0; l < kLanes<T>; ++l) out[from + l] = rows[l];
+    for (int l = 0; l < kLanes<T>; ++l)
+      out[from + l] = rows[l];
   }
 }
 
@@ -133,14 +146,16 @@ template <class T>
 inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, T scale) {
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j)
-      for (int64_t l = 0; l < lanes.count; ++l) base[lanes.offset[l] + j] = in[j][l] * scale;
+      for (int64_t l = 0; l < lanes.count; ++l)
+        base[lanes.offset[l] + j] = in[j][l] * scale;
     return;
   }
   for (int64_t j = 0; j < n; j += kLanes<T>) {
     const int64_t to = smaller(j, n - kLanes<T>);
     Vec<T> rows[kLanes<T>];
 #pragma GCC unroll 16
-    for (int l = 0; l < kLanes<T>; ++l) rows[l] = in[to + l] * scale;
+    for (int l = 0; l < kLanes<T>; ++l)
+      rows[l] = in[to + l] * scale;
     transpose<T>(rows);
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
@@ -169,7 +184,8 @@ class Arena {
 template <class Body>
 inline void parallel(const Workers& workers, int64_t n, const Body& body) {
   workers.run(
-      n, [](void* arg, int64_t i) { (*static_cast<const Body*>(arg))(i); }, const_cast<void*>(static_cast<const void*>(&body)));
+      n, [](void* arg, int64_t i) { (*static_cast<const Body*>(arg))(i); },
+      const_cast<void*>(static_cast<const void*>(&body)));
 }
 
 // body(worker, begin, end): [0, n) cut into one contiguous piece per worker.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The compiled CPU operators, registered against torch's stable ABI: tensor checks, workspace and threads, nothing else. They have no
-// autograd of their own: dash_kernels.ops wraps them.
+// The compiled CPU operators, registered against torch's stable ABI: tensor checks, workspace and threads, nothing
+// else. They have no autograd of their own: dash_kernels.ops wraps them.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -11,6 +11,7 @@
 
 #include "../core/isa.h"
 #include "../core/plan.h"
+#include "workspace.h"
 
 namespace dash {
 namespace {
@@ -21,11 +22,14 @@ using Ints = std::vector<int64_t>;
 
 void run_parallel(int64_t n, void (*body)(void*, int64_t), void* arg) {
   torch::stable::parallel_for(0, n, 1, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(arg, i);
+    for (int64_t i = begin; i < end; ++i)
+      body(arg, i);
   });
 }
 
-Workers torch_workers() { return {static_cast<int64_t>(torch::stable::get_num_threads()), run_parallel}; }
+Workers torch_workers() {
+  return {static_cast<int64_t>(torch::stable::get_num_threads()), run_parallel};
+}
 
 // Calls body(T{}) with the element type of `like`, which every other tensor must share.
 template <class Body>
@@ -40,15 +44,6 @@ void dispatch(const char* op, const Tensor& like, const Tensor& other, const Bod
     STD_TORCH_CHECK(false, op, ": dtype must be float32 or float64");
 }
 
-Tensor make_workspace(const Tensor& like, int64_t bytes) {
-  // One cache line more than asked for: torch aligns to 64 bytes, but promises less.
-  return torch::stable::new_empty(like, std::vector<int64_t>{bytes + 64}, ScalarType::Byte);
-}
-void* aligned(const Tensor& workspace) {
-  const auto address = reinterpret_cast<uintptr_t>(workspace.mutable_data_ptr());
-  return reinterpret_cast<void*>((address + 63) / 64 * 64);
-}
-
 // Sizes after batch and channels, with a row axis in front where the tensor is 1-D.
 void spatial(const Ints& sizes, int64_t fill, int64_t out[2]) {
   out[0] = sizes.size() == 2 ? sizes[0] : fill;
@@ -56,7 +51,8 @@ void spatial(const Ints& sizes, int64_t fill, int64_t out[2]) {
 }
 Ints spatial_of(const Tensor& tensor) {
   Ints sizes;
-  for (int64_t axis = 2; axis < tensor.dim(); ++axis) sizes.push_back(tensor.size(axis));
+  for (int64_t axis = 2; axis < tensor.dim(); ++axis)
+    sizes.push_back(tensor.size(axis));
   return sizes;
 }
 
@@ -64,13 +60,14 @@ struct Call {
   ConvProblem problem{};
   Ints offsets;  // (row, column) pairs
 
-  Call(const char* op, const Ints& in, const Ints& out, const Ints& stride, const Ints& length, const Ints& flat_offsets, int64_t batch,
-       int64_t in_channels, int64_t out_channels, int64_t groups, int64_t num_taps, bool circular) {
+  Call(const char* op, const Ints& in, const Ints& out, const Ints& stride, const Ints& length,
+       const Ints& flat_offsets, int64_t batch, int64_t in_channels, int64_t out_channels, int64_t groups,
+       int64_t num_taps, bool circular) {
     const size_t axes = in.size();
-    STD_TORCH_CHECK((axes == 1 || axes == 2) && out.size() == axes && stride.size() == axes && length.size() == axes, op,
-                    ": sizes, stride and length must have one entry per axis of a 1-D or 2-D map");
-    STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps, " offsets, got ",
-                    flat_offsets.size());
+    STD_TORCH_CHECK((axes == 1 || axes == 2) && out.size() == axes && stride.size() == axes && length.size() == axes,
+                    op, ": sizes, stride and length must have one entry per axis of a 1-D or 2-D map");
+    STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
+                    " offsets, got ", flat_offsets.size());
     problem.batch = batch;
     problem.in_channels = in_channels;
     problem.out_channels = out_channels;
@@ -96,9 +93,9 @@ struct Call {
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(chosen_isa());
-      const Tensor workspace = make_workspace(result, table.workspace(which, problem, taps, workers.count));
-      table.convolve(which, problem, taps, left.const_data_ptr<T>(), right.const_data_ptr<T>(), result.mutable_data_ptr<T>(),
-                     aligned(workspace), workers);
+      const Workspace workspace(static_cast<size_t>(table.workspace(which, problem, taps, workers.count)));
+      table.convolve(which, problem, taps, left.const_data_ptr<T>(), right.const_data_ptr<T>(),
+                     result.mutable_data_ptr<T>(), workspace.data(), workers);
     });
   }
 };
@@ -109,33 +106,37 @@ Ints shape(int64_t first, int64_t second, const Ints& rest) {
   return sizes;
 }
 
-Tensor tap_conv(Tensor x, Tensor taps, Ints offsets, Ints out_size, Ints stride, Ints length, int64_t groups, bool circular) {
-  STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && x.size(1) == taps.size(1) * groups, "fourier_tap_conv: shapes of x and taps do not fit");
-  const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, offsets, x.size(0), x.size(1), taps.size(0), groups,
-                  taps.size(2), circular);
+Tensor tap_conv(Tensor x, Tensor taps, Ints offsets, Ints out_size, Ints stride, Ints length, int64_t groups,
+                bool circular) {
+  STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && x.size(1) == taps.size(1) * groups,
+                  "fourier_tap_conv: shapes of x and taps do not fit");
+  const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, offsets, x.size(0), x.size(1),
+                  taps.size(0), groups, taps.size(2), circular);
   const Tensor y = torch::stable::new_empty(x, shape(x.size(0), taps.size(0), out_size));
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, x, taps, y);
   return y;
 }
 
-Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Ints offsets, Ints input_size, Ints stride, Ints length, int64_t groups,
-                           bool circular) {
+Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Ints offsets, Ints input_size, Ints stride, Ints length,
+                           int64_t groups, bool circular) {
   STD_TORCH_CHECK(grad.dim() >= 3 && taps.dim() == 3 && grad.size(1) == taps.size(0),
                   "fourier_tap_conv_input_grad: shapes of grad and taps do not fit");
   const int64_t in_channels = taps.size(1) * groups;
-  const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length, offsets, grad.size(0), in_channels,
-                  taps.size(0), groups, taps.size(2), circular);
+  const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length, offsets, grad.size(0),
+                  in_channels, taps.size(0), groups, taps.size(2), circular);
   const Tensor x = torch::stable::new_empty(grad, shape(grad.size(0), in_channels, input_size));
   if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, grad, taps, x);
   return x;
 }
 
-Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Ints offsets, Ints stride, Ints length, int64_t groups, bool circular) {
-  STD_TORCH_CHECK(grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
-                  "fourier_tap_conv_weight_grad: shapes of grad and x do not fit");
+Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Ints offsets, Ints stride, Ints length, int64_t groups,
+                            bool circular) {
+  STD_TORCH_CHECK(
+      grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
+      "fourier_tap_conv_weight_grad: shapes of grad and x do not fit");
   const int64_t num_taps = static_cast<int64_t>(offsets.size()) / (x.dim() - 2);
-  const Call call("fourier_tap_conv_weight_grad", spatial_of(x), spatial_of(grad), stride, length, offsets, x.size(0), x.size(1),
-                  grad.size(1), groups, num_taps, circular);
+  const Call call("fourier_tap_conv_weight_grad", spatial_of(x), spatial_of(grad), stride, length, offsets, x.size(0),
+                  x.size(1), grad.size(1), groups, num_taps, circular);
   const Ints sizes = {grad.size(1), x.size(1) / groups, num_taps};
   if (x.size(0) == 0) return torch::stable::new_zeros(x, sizes);
   const Tensor taps = torch::stable::new_empty(x, sizes);
@@ -150,14 +151,16 @@ struct MixCall {
 
   MixCall(const char* name, int64_t rows, int64_t packed, int64_t lattice, const Ints& index, const Ints& counts)
       : op(name), problem{rows, packed, lattice, static_cast<int64_t>(counts.size()), index.data(), counts.data()} {
-    STD_TORCH_CHECK(static_cast<int64_t>(index.size()) == packed, op, ": index has ", index.size(), " entries for ", packed, " packed taps");
+    STD_TORCH_CHECK(static_cast<int64_t>(index.size()) == packed, op, ": index has ", index.size(), " entries for ",
+                    packed, " packed taps");
     int64_t total = 0;
     for (int64_t count : counts) {
       STD_TORCH_CHECK(count >= 0, op, ": counts must not be negative");
       total += count;
     }
     STD_TORCH_CHECK(total == packed, op, ": counts sum to ", total, " for ", packed, " packed taps");
-    for (int64_t at : index) STD_TORCH_CHECK(at >= 0 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
+    for (int64_t at : index)
+      STD_TORCH_CHECK(at >= 0 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
   }
 
   template <class Run>
@@ -166,8 +169,8 @@ struct MixCall {
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(chosen_isa());
-      const Tensor workspace = make_workspace(result, table.mix_workspace(problem, workers.count));
-      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), result.mutable_data_ptr<T>(), aligned(workspace));
+      const Workspace workspace(static_cast<size_t>(table.mix_workspace(problem, workers.count)));
+      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), result.mutable_data_ptr<T>(), workspace.data());
     });
   }
 };
@@ -186,7 +189,8 @@ Tensor mix_taps(Tensor weight, Tensor mixture, Ints index, Ints counts, int64_t 
 Tensor gather_taps(Tensor grad, Tensor mixture, Ints index, Ints counts) {
   STD_TORCH_CHECK(grad.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
                   "cpu_gather_taps: grad must be 3-D and mixture 1-D with one entry per candidate");
-  const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.size()), grad.size(2), index, counts);
+  const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.size()), grad.size(2),
+                     index, counts);
   const Tensor weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   call.run(grad, mixture, weight, [&](const auto& table, auto* g, auto* m, auto* out, void* workspace) {
     table.gather_taps(call.problem, g, m, out, workspace, call.workers);
@@ -195,8 +199,9 @@ Tensor gather_taps(Tensor grad, Tensor mixture, Ints index, Ints counts) {
 }
 
 Tensor mixture_grad(Tensor grad, Tensor weight, Ints index, Ints counts) {
-  STD_TORCH_CHECK(grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1),
-                  "cpu_mixture_grad: grad and weight must be 3-D with the same channels");
+  STD_TORCH_CHECK(
+      grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1),
+      "cpu_mixture_grad: grad and weight must be 3-D with the same channels");
   const MixCall call("cpu_mixture_grad", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
   const Tensor mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
   call.run(grad, weight, mixture, [&](const auto& table, auto* g, auto* w, auto* out, void* workspace) {
@@ -209,13 +214,16 @@ Tensor mixture_grad(Tensor grad, Tensor weight, Ints index, Ints counts) {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
-      "fourier_tap_conv(Tensor x, Tensor taps, int[] offsets, int[] out_size, int[] stride, int[] length, int groups, bool circular) -> "
+      "fourier_tap_conv(Tensor x, Tensor taps, int[] offsets, int[] out_size, int[] stride, int[] length, int groups, "
+      "bool circular) -> "
       "Tensor");
   m.def(
-      "fourier_tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, int[] input_size, int[] stride, int[] length, int groups, "
+      "fourier_tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, int[] input_size, int[] stride, int[] "
+      "length, int groups, "
       "bool circular) -> Tensor");
   m.def(
-      "fourier_tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, int[] stride, int[] length, int groups, bool circular) -> "
+      "fourier_tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, int[] stride, int[] length, int groups, bool "
+      "circular) -> "
       "Tensor");
   m.def("cpu_mix_taps(Tensor weight, Tensor mixture, int[] index, int[] counts, int lattice_size) -> Tensor");
   m.def("cpu_gather_taps(Tensor grad, Tensor mixture, int[] index, int[] counts) -> Tensor");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The torch-free core over NumPy arrays: every instruction set and every kernel alone, for tests, benchmarks and build_info.
+// The torch-free core over NumPy arrays: every instruction set and every kernel alone, for tests, benchmarks and
+// build_info.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -27,10 +28,13 @@ Isa isa_by_name(const std::string& name) {
 }
 
 void run_serially(int64_t n, void (*body)(void*, int64_t), void* arg) {
-  for (int64_t i = 0; i < n; ++i) body(arg, i);
+  for (int64_t i = 0; i < n; ++i)
+    body(arg, i);
 }
 // Pieces run one after the other: the arithmetic of that many threads, on the calling one.
-Workers serial_workers(int64_t count) { return {count, run_serially}; }
+Workers serial_workers(int64_t count) {
+  return {count, run_serially};
+}
 
 class AlignedBuffer {
  public:
@@ -50,9 +54,11 @@ ConvOp op_by_name(const std::string& name) {
 
 // Two-dimensional maps only: a 1-D problem is one row. offsets holds (row, column) pairs.
 template <class T>
-py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in, const Ints& out,
-                        const Ints& stride, const Ints& length, int64_t groups, bool circular, const std::string& isa, int64_t workers) {
-  if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 || workers < 1)
+py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
+                        const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular,
+                        const std::string& isa, int64_t workers) {
+  if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 ||
+      workers < 1)
     throw std::invalid_argument("sizes, stride and length take two entries, offsets pairs, workers at least 1");
   const ConvOp op = op_by_name(op_name);
   const bool weights_out = op == ConvOp::weight_grad;
@@ -69,7 +75,8 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
     problem.stride[axis] = stride[axis], problem.length[axis] = length[axis];
   }
   check_problem(problem, offsets.data());
-  const Ints x_shape = {problem.batch, problem.in_channels, in[0], in[1]}, y_shape = {problem.batch, problem.out_channels, out[0], out[1]};
+  const Ints x_shape = {problem.batch, problem.in_channels, in[0], in[1]},
+             y_shape = {problem.batch, problem.out_channels, out[0], out[1]};
   const Ints taps_shape = {problem.out_channels, problem.in_channels / groups, problem.num_taps};
   const auto has_shape = [](const Array<T>& array, const Ints& shape) {
     return Ints(array.shape(), array.shape() + array.ndim()) == shape;
@@ -80,14 +87,16 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
   const SortedTaps sorted(problem, offsets.data());
   const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
   AlignedBuffer workspace(table.workspace(op, problem, sorted.list(), workers));
-  table.convolve(op, problem, sorted.list(), a.data(), b.data(), result.mutable_data(), workspace.get(), serial_workers(workers));
+  table.convolve(op, problem, sorted.list(), a.data(), b.data(), result.mutable_data(), workspace.get(),
+                 serial_workers(workers));
   return result;
 }
 
 Ints plan_radices(int64_t n) {
   const FftPlan<double>& plan = length_plan<double>(n).complex;
   Ints radices;
-  for (int64_t i = 0; i < plan.passes; ++i) radices.push_back(plan.pass[i].radix);
+  for (int64_t i = 0; i < plan.passes; ++i)
+    radices.push_back(plan.pass[i].radix);
   return radices;
 }
 
@@ -100,16 +109,21 @@ PYBIND11_MODULE(_core, m) {
       "supported_isas",
       [] {
         std::vector<std::string> names;
-        for (dash::Isa isa : dash::supported_isas()) names.emplace_back(dash::isa_name(isa));
+        for (dash::Isa isa : dash::supported_isas())
+          names.emplace_back(dash::isa_name(isa));
         return names;
       },
       "Instruction sets this processor runs, lowest first.");
-  m.def("isa", [] { return dash::isa_name(dash::chosen_isa()); }, "The instruction set in use: the best one, capped by DASH_KERNELS_ISA.");
+  m.def(
+      "isa", [] { return dash::isa_name(dash::chosen_isa()); },
+      "The instruction set in use: the best one, capped by DASH_KERNELS_ISA.");
   m.def("radices", &dash::plan_radices, "Radices of the passes of a transform of length n.", py::arg("n"));
   const auto def_convolve = [&m](auto function) {
-    m.def("convolve", function, "One convolution ('forward', 'input_grad', 'weight_grad') of maps (batch, channels, rows, columns).",
-          py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"), py::arg("out_size"),
-          py::arg("stride"), py::arg("length"), py::arg("groups"), py::arg("circular"), py::arg("isa"), py::arg("workers"));
+    m.def("convolve", function,
+          "One convolution ('forward', 'input_grad', 'weight_grad') of maps (batch, channels, rows, columns).",
+          py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
+          py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"), py::arg("circular"),
+          py::arg("isa"), py::arg("workers"));
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);

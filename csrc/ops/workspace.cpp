@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "workspace.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace dash {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kMostKept = size_t{256} << 20;  // larger blocks go back to the system at once
+
+struct Kept {
+  std::mutex mutex;
+  void* block = nullptr;
+  size_t bytes = 0;
+};
+Kept& kept() {
+  static Kept* const one = new Kept;  // never destroyed: threads may outlive static destructors
+  return *one;
+}
+
+void* allocate(size_t bytes) {
+  void* block = std::aligned_alloc(kHugePage, bytes);
+  if (!block) throw std::bad_alloc();
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  madvise(block, bytes, MADV_HUGEPAGE);  // advice: where it is not taken, small pages serve
+#endif
+  return block;
+}
+
+}  // namespace
+
+Workspace::Workspace(size_t bytes) : block_(nullptr), bytes_((bytes + kHugePage) / kHugePage * kHugePage) {
+  {
+    const std::lock_guard<std::mutex> lock(kept().mutex);
+    if (kept().bytes >= bytes_) {
+      block_ = std::exchange(kept().block, nullptr);
+      bytes_ = std::exchange(kept().bytes, 0);
+    }
+  }
+  if (!block_) block_ = allocate(bytes_);
+}
+
+Workspace::~Workspace() {
+  {
+    const std::lock_guard<std::mutex> lock(kept().mutex);
+    if (bytes_ <= kMostKept && bytes_ > kept().bytes) {
+      std::swap(block_, kept().block);
+      std::swap(bytes_, kept().bytes);
+    }
+  }
+  std::free(block_);
+}
+
+}  // namespace dash

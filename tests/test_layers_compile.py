@@ -55,11 +55,17 @@ class TestCompile:
         layer = build(mixture="softmax")
         assert_same_step(layer, torch.compile(layer, fullgraph=True), torch.randn(2, 3, 6, 7))
 
-    @pytest.mark.parametrize("options", [{"engine": "reference"}, {"padding_mode": "circular"}, {}], ids=str)
+    @pytest.mark.parametrize(
+        "options",
+        [{"engine": "reference"}, {"padding_mode": "circular"}, {"kernel_size": 7, "padding": 3}, {}],
+        ids=str,
+    )
     def test_plain_convolutions(self, options):
-        conv = dk.Conv2d(3, 4, 3, padding=1, **options)
-        x = torch.randn(2, 3, 6, 7)
-        torch.testing.assert_close(torch.compile(conv, fullgraph=True, backend="aot_eager")(x), conv(x))
+        conv = dk.Conv2d(3, 4, **({"kernel_size": 3, "padding": 1} | options))
+        compiled = torch.compile(conv, fullgraph=True, dynamic=True, backend="aot_eager")
+        for shape in ((2, 3, 6, 7), (3, 3, 9, 5)):
+            x = torch.randn(shape)
+            torch.testing.assert_close(compiled(x), conv(x))
 
     def test_converted_model(self):
         model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3))

@@ -127,7 +127,7 @@ struct Depthwise {
       Cx<T>* const a = worker.a;
       for (int64_t v = begin; v < end; ++v) {
         rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
-                     worker.in_spectrum, in.column(), worker.row_scratch);
+                     worker.in_spectrum, in.columns(), worker.row_scratch);
         for (int64_t m = 0; m < multiplier; ++m) {
           for (int64_t g = 0; g < out.frequencies(); ++g) {
             for (int64_t alias = 0; alias < aliases; ++alias) {
@@ -142,7 +142,7 @@ struct Depthwise {
             }
             out.invert_column(a, folds, worker.out_spectrum, 0, g, worker.buffer);
           }
-          rows_inverse(out_cols, worker.out_spectrum, out.column(),
+          rows_inverse(out_cols, worker.out_spectrum, out.columns(),
                        y + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
                        out.size[1], T(1), worker.row_scratch);
         }
@@ -162,7 +162,7 @@ struct Depthwise {
       for (int64_t v = begin; v < end; ++v) {
         for (int64_t m = 0; m < multiplier; ++m) {
           rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
-                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.column(),
+                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.columns(),
                        worker.row_scratch);
           for (int64_t f = 0; f < frequencies(); ++f) {
             out.transform_column(
@@ -178,13 +178,13 @@ struct Depthwise {
               add_inverted_column(a, worker, f, in);
           }
         }
-        rows_inverse(full_cols, worker.in_spectrum, in.column(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v),
+        rows_inverse(full_cols, worker.in_spectrum, in.columns(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v),
                      in.size[0], in.size[1], T(1), worker.row_scratch);
       }
     });
   }
   void add_inverted_column(const Cx<T>* product, Worker& worker, int64_t f, const Maps<T>& in) const {
-    Cx<T>* sum = worker.in_spectrum + f * in.column();
+    Cx<T>* sum = worker.in_spectrum + in.columns().at(f);
     const int64_t count = in.size[0];
     fft(
         full_rows.complex, [=](int64_t y) { return swapped(product[y]); },
@@ -206,10 +206,10 @@ struct Depthwise {
         products[i] = {Vec<T>{}, Vec<T>{}};
       for (int64_t v = begin; v < end; ++v) {
         rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
-                     worker.in_spectrum, in.column(), worker.row_scratch);
+                     worker.in_spectrum, in.columns(), worker.row_scratch);
         for (int64_t m = 0; m < multiplier; ++m) {
           rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
-                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.column(),
+                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.columns(),
                        worker.row_scratch);
           for (int64_t f = 0; f < frequencies(); ++f) {
             in.transform_column(worker.in_spectrum, 0, f, [a](int64_t k, Cx<T> value) { a[k] = value; }, worker.buffer);

@@ -22,8 +22,18 @@ struct Maps {
   int64_t members() const { return lanes_are_batch ? channels : batch; }
   int64_t vectors() const { return groups() * members(); }
   int64_t frequencies() const { return cols->n / 2 + 1; }
-  int64_t column() const { return column_stride(size[0]); }
-  int64_t spectrum_size() const { return vectors() * frequencies() * column(); }
+  // A map's columns stand together. A series has one number per column: there the same frequencies of all series do.
+  Columns columns() const {
+    const int64_t column = size[0] == 1 ? 1 : column_stride(size[0]);
+    return {column, Columns::kNear * column * (size[0] == 1 ? vectors() : 1)};
+  }
+  int64_t first_column(int64_t vector) const {
+    return vector * (size[0] == 1 ? Columns::kNear : frequencies() * columns().column);
+  }
+  int64_t spectrum_size() const {
+    return vectors() *
+           (size[0] == 1 ? ceil_div(frequencies(), Columns::kNear) * Columns::kNear : frequencies() * columns().column);
+  }
   int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }
 
   // Columns in the product stand one transform apart, an odd number of vectors.
@@ -43,15 +53,14 @@ struct Maps {
     parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end; ++v)
         rows_forward(*cols, data + origin(v / members(), v % members()), lanes(v / members()), size[0], size[1],
-                     spectrum + v * frequencies() * column(), column(), scratch_of_workers + worker * scratch());
+                     spectrum + first_column(v), columns(), scratch_of_workers + worker * scratch());
     });
   }
   void invert_rows(const Cx<T>* spectrum, T* data, T scale, Cx<T>* scratch_of_workers, const Workers& workers) const {
     parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end; ++v)
-        rows_inverse(*cols, spectrum + v * frequencies() * column(), column(),
-                     data + origin(v / members(), v % members()), lanes(v / members()), size[0], size[1], scale,
-                     scratch_of_workers + worker * scratch());
+        rows_inverse(*cols, spectrum + first_column(v), columns(), data + origin(v / members(), v % members()),
+                     lanes(v / members()), size[0], size[1], scale, scratch_of_workers + worker * scratch());
     });
   }
 
@@ -62,7 +71,7 @@ struct Maps {
                                     Cx<T>* buffer) const {
     f %= cols->n;
     const bool mirrored = f > cols->n / 2;
-    const Cx<T>* in = spectrum + (vector * frequencies() + (mirrored ? cols->n - f : f)) * column();
+    const Cx<T>* in = spectrum + first_column(vector) + columns().at(mirrored ? cols->n - f : f);
     const int64_t count = size[0];
     const Cx<T> zero{Vec<T>{}, Vec<T>{}};
     if (mirrored)
@@ -74,7 +83,7 @@ struct Maps {
   // The inverse along a column: `product` holds `folds` stretches of rows->n values that alias onto one another.
   DASH_INLINE void invert_column(const Cx<T>* product, int64_t folds, Cx<T>* spectrum, int64_t vector, int64_t f,
                                  Cx<T>* buffer) const {
-    Cx<T>* out = spectrum + (vector * frequencies() + f) * column();
+    Cx<T>* out = spectrum + first_column(vector) + columns().at(f);
     const int64_t count = size[0], n = rows->n;
     const auto folded = [=](int64_t y) {
       Cx<T> sum = product[y];

@@ -16,6 +16,13 @@ inline int64_t column_stride(int64_t rows) {
   return rows | 1;
 }
 
+// Where the columns of one half spectrum stand: kNear frequencies side by side, the next kNear a block further on.
+struct Columns {
+  static constexpr int64_t kNear = 8;
+  int64_t column, block;
+  int64_t at(int64_t f) const { return f / kNear * block + f % kNear * column; }
+};
+
 inline int64_t rows_per_chunk(int64_t rows, int64_t width) {
   return smaller(rows, larger(1, kChunk / width));
 }
@@ -25,11 +32,11 @@ inline int64_t rows_scratch(int64_t rows, int64_t width, int64_t length) {
   return ceil_div(rows_per_chunk(rows, width) * width, 2) + 1 + 3 * (length / 2 + 1);
 }
 
-// spectrum[f * column + y] = 2 * sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2]: doubled, which spares a
-// product here.
+// spectrum[columns.at(f) + y] = 2 * sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2]: doubled, which spares
+// a product here.
 template <class T>
 inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T>& lanes, int64_t rows, int64_t width,
-                         Cx<T>* spectrum, int64_t column, Cx<T>* scratch) {
+                         Cx<T>* spectrum, Columns columns, Cx<T>* scratch) {
   const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
   Cx<T>*z = scratch, *buffer = z + half + 1;
   Vec<T>* const chunk = &(buffer + 2 * half + 2)->re;
@@ -45,12 +52,12 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
       fft(plan.half, sample, [z](int64_t k, Cx<T> v) { z[k] = v; }, buffer);
       Cx<T>* out = spectrum + y0 + y;
       out[0] = {(z[0].re + z[0].im) * 2, Vec<T>{}};
-      out[half * column] = {(z[0].re - z[0].im) * 2, Vec<T>{}};
+      out[columns.at(half)] = {(z[0].re - z[0].im) * 2, Vec<T>{}};
       for (int64_t k = 1; 2 * k <= half; ++k) {
         const Cx<T> a = z[k], b = conjugate(z[half - k]);
         const Cx<T> even = a + b, odd = times(times_minus_i(a - b), plan.root[2 * k], -plan.root[2 * k + 1]);
-        out[k * column] = even + odd;
-        out[(half - k) * column] = conjugate(even - odd);
+        out[columns.at(k)] = even + odd;
+        out[columns.at(half - k)] = conjugate(even - odd);
       }
     }
   }
@@ -59,7 +66,7 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
 // plane[y, x] = scale * (sum over all n frequencies of spectrum exp(+2 pi i f x / n)), the half spectrum standing for
 // the whole.
 template <class T>
-inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, int64_t column, T* base,
+inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, Columns columns, T* base,
                          const Lanes<T>& lanes, int64_t rows, int64_t width, T scale, Cx<T>* scratch) {
   const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
   Cx<T>*z = scratch, *buffer = z + half + 1;
@@ -68,10 +75,10 @@ inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, int64
     const int64_t count = smaller(step, rows - y0);
     for (int64_t y = 0; y < count; ++y) {
       const Cx<T>* in = spectrum + y0 + y;
-      const Vec<T> first = in[0].re, last = in[half * column].re;  // the imaginary parts of both are rounding
+      const Vec<T> first = in[0].re, last = in[columns.at(half)].re;  // the imaginary parts of both are rounding
       z[0] = {first + last, first - last};
       for (int64_t k = 1; 2 * k <= half; ++k) {
-        const Cx<T> a = in[k * column], b = conjugate(in[(half - k) * column]);
+        const Cx<T> a = in[columns.at(k)], b = conjugate(in[columns.at(half - k)]);
         const Cx<T> even = a + b, odd = times(a - b, plan.root[2 * k], plan.root[2 * k + 1]);
         z[k] = {even.re - odd.im, even.im + odd.re};
         z[half - k] = {even.re + odd.im, odd.re - even.im};

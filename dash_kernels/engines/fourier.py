@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -131,8 +130,9 @@ class FourierEngine(Engine):
 
 
 @functools.cache
-def _compiled(name: str) -> Any:
-    return getattr(torch.ops.dash_kernels, name).default
+def _compiled(name: str) -> Callable[..., Tensor]:
+    operator: Callable[..., Tensor] = getattr(torch.ops.dash_kernels, name).default
+    return operator
 
 
 def _wrap(x: Tensor, how: Plan) -> Tensor:

@@ -26,8 +26,8 @@ class Plan:
         offsets: Flat, as the compiled operator takes them.
         lengths: Transform length per axis.
         circular: Whether the transform's own period does the wrapping.
-        wrapped: Per axis, the input positions (modulo size) that are laid side by side before a plain convolution, where
-            the transform cannot wrap: it has no even, smooth length equal to the size. Else None.
+        wrapped: Per axis, the input positions (modulo size) that are laid side by side before a plain convolution,
+            where no even, smooth transform is as long as the input and can wrap by itself. Else None.
     """
 
     offsets: tuple[int, ...]

@@ -45,11 +45,16 @@ def tensor(name: str, value: object) -> Tensor:
     return value
 
 
-def same_kind(x: Tensor, **others: Tensor | None) -> None:
-    """All tensors are of one dtype and on one device."""
+def same_dtype(x: Tensor, **others: Tensor | None) -> None:
+    """All tensors are of one dtype."""
     for name, other in others.items():
         if other is not None and other.dtype != x.dtype:
             raise TypeError(f"input is {x.dtype}, {name} is {other.dtype}: convert one of them, or run under autocast.")
+
+
+def same_device(x: Tensor, **others: Tensor | None) -> None:
+    """All tensors are on one device."""
+    for name, other in others.items():
         if other is not None and other.device != x.device:
             raise ValueError(f"input is on {x.device}, {name} on {other.device}: move them to one device.")
 
@@ -73,17 +78,12 @@ def channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: 
         raise ValueError(f"input has shape {tuple(x.shape)}: every axis needs at least one pixel.")
 
 
-# torch.compile must not trace these loops over taps; what they return depends on plain numbers only.
+Numbers = tuple[int, ...]
+Lattice = tuple[Numbers, Numbers, Numbers, Numbers, Numbers]
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def flat_offsets(offsets: tuple[int | tuple[int, ...], ...]) -> tuple[int, tuple[int, ...]]:
+def _flat_offsets(offsets: tuple[int | Numbers, ...]) -> tuple[int, Numbers]:
     """Number of axes, and all offsets as one flat tuple."""
-    return _flat_offsets(offsets)
-
-
-@functools.lru_cache(maxsize=256)
-def _flat_offsets(offsets: tuple[int | tuple[int, ...], ...]) -> tuple[int, tuple[int, ...]]:
     rows = [offset if isinstance(offset, tuple) else (offset,) for offset in offsets]
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or 0 in lengths:
@@ -97,32 +97,43 @@ def _flat_offsets(offsets: tuple[int | tuple[int, ...], ...]) -> tuple[int, tupl
     return lengths.pop(), tuple(number for row in rows for number in row)
 
 
-Numbers = tuple[int, ...]
+_known_flat_offsets = functools.lru_cache(maxsize=256)(_flat_offsets)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def lattice(
-    space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool
-) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """The taps of a space, if a strided layer can have them.
+def flat_offsets(offsets: tuple[int | Numbers, ...]) -> tuple[int, Numbers]:
+    """Number of axes, and all offsets as one flat tuple; remembered, but not where torch.compile may trace symbols."""
+    return _flat_offsets(offsets) if torch.compiler.is_compiling() else _known_flat_offsets(offsets)
+
+
+def lattice(space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool) -> Lattice:
+    """The taps of a space, if a layer with this stride can have them.
 
     Returns:
         Flat offsets, index, counts (see :class:`TapLattice`), and the reach before and after the output position per
         axis. With ``padded`` the offsets are those into an input that is padded by this reach.
     """
-    return _lattice(space, ndim, stride, causal, padded)
+    strided = tuple(axis for axis, step in enumerate(stride) if step > 1)
+    found: Lattice = _constant_lattice(space, ndim, strided, causal, padded)
+    return found
+
+
+# torch.compile must not trace the loops over taps below. What is returned depends only on numbers that are constants in
+# a graph, which a stride need not be.
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _constant_lattice(space: SearchSpace, ndim: int, strided: Numbers, causal: bool, padded: bool) -> Lattice:
+    return _lattice(space, ndim, strided, causal, padded)
 
 
 @functools.lru_cache(maxsize=256)
-def _lattice(
-    space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool
-) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+def _lattice(space: SearchSpace, ndim: int, strided: Numbers, causal: bool, padded: bool) -> Lattice:
     candidates = space.candidates(ndim)
     for candidate in () if causal else candidates:
-        for reach, step in zip(candidate.reach, stride, strict=True):
-            if reach % 2 and step > 1:
+        for reach in (candidate.reach[axis] for axis in strided):
+            if reach % 2:
                 raise ValueError(
-                    f"candidate {candidate} spans d(k-1) = {reach} pixels and the stride is {step}: with an odd span "
+                    f"candidate {candidate} spans d(k-1) = {reach} pixels and the stride is above 1: with an odd span "
                     f"padding cannot be symmetric, so no nn.Conv{ndim}d computes it. Use odd sizes, or stride=1."
                 )
     found = TapLattice.of(candidates, causal)

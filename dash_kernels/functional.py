@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +82,7 @@ def mixed_conv(
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
     inputs, weight, bias, returned = _prepare(x, weight, bias, groups, ndim, "weight")
+    check.same_device(x, mixture=mixture)
     padded = padding_mode in ("reflect", "replicate")
     offsets, index, counts, before, after = check.lattice(space, ndim, steps, causal, padded)
     name = _in_force(engine)
@@ -161,10 +162,12 @@ def _prepare(
     """Checked operands in the dtype they are computed in, x batched; and the dtype to return."""
     if bias is not None:
         bias = check.tensor("bias", bias)
-    if torch.is_autocast_enabled(x.device.type):
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         x, weight = _single(x), _single(weight)
         bias = None if bias is None else _single(bias)
-    check.same_kind(x, **{name: weight}, bias=bias)
+    check.same_device(x, **{name: weight}, bias=bias)
+    check.same_dtype(x, **{name: weight}, bias=bias)
     check.channels(x, weight, bias, groups, ndim, name)
     returned = x.dtype
     if returned in check.HALF:
@@ -205,4 +208,6 @@ def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> T
 def _as_tuples(offsets: Sequence[int] | Sequence[Sequence[int]]) -> tuple[int | tuple[int, ...], ...]:
     if isinstance(offsets, tuple):
         return offsets
+    if isinstance(offsets, str) or not isinstance(offsets, Iterable):
+        raise TypeError(f"offsets is {offsets!r}: give a sequence of whole numbers, or of tuples of them.")
     return tuple(offset if isinstance(offset, int) else tuple(offset) for offset in offsets)

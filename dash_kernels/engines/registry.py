@@ -126,6 +126,8 @@ def _report_fallback(problem: Problem | MixProblem, reasons: dict[str, str | Non
 
 
 def _known(name: str, origin: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{origin} is {name!r} ({type(name).__name__}): give the name of an engine, or auto.")
     if name != "auto" and name not in _BY_NAME:
         raise ValueError(f"{origin}={name!r} is not an engine: use one of auto, {', '.join(_BY_NAME)}.")
     return name

@@ -63,9 +63,15 @@ def register(
 
     members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate)}
     function: Any = type(name, (torch.autograd.Function,), members)
+    members |= {"forward": staticmethod(implementation), "setup_context": staticmethod(save)}
+    transformed: Any = type(name, (torch.autograd.Function,), members)  # the form torch.func takes; slower to call
 
     def call(first: Tensor, second: Tensor, *rest: Any) -> Any:
-        if torch.compiler.is_compiling() or _needs_dispatcher(first) or _needs_dispatcher(second):
+        if torch.compiler.is_compiling():
+            return operator(first, second, *rest)
+        if torch._C._are_functorch_transforms_active():
+            return transformed.apply(first, second, *rest)
+        if _needs_dispatcher(first) or _needs_dispatcher(second):
             return operator(first, second, *rest)
         if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
             return function.apply(first, second, *rest)
@@ -75,12 +81,11 @@ def register(
 
 
 def _needs_dispatcher(tensor: Tensor) -> bool:
-    """Whether anything but plain eager autograd has a say: modes, transforms, subclasses, tracing, autocast."""
+    """Whether anything but plain eager autograd has a say: modes, subclasses, tracing, autocast."""
     return (
         type(tensor) not in PLAIN
         or tensor.is_meta
         or is_in_torch_dispatch_mode()
-        or torch._C._are_functorch_transforms_active()
         or torch.is_autocast_enabled(tensor.device.type)
         or torch._C._is_tracing()
     )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every test starts from: known seeds, poisoned memory, a fresh compiler, and the engines that can run here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+import torch
+
+import dash_kernels as dk
+from dash_kernels import build_info
+from dash_kernels.ops import _choice
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+RUNNABLE = [name for name, reason in dk.engines().items() if reason is None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_code_is_tested() -> None:
+    """A strict run must not pass because it tested the fallback, or another instruction set than the one asked for."""
+    if os.environ.get("DASH_KERNELS_STRICT") != "1":
+        return
+    assert "fourier" in RUNNABLE, f"engine fourier cannot run: {dk.engines().get('fourier', 'there is no such engine')}"
+    asked = os.environ.get("DASH_KERNELS_ISA")
+    if asked:
+        assert build_info.isa() == asked
+
+
+@pytest.fixture(params=RUNNABLE)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine that can run on this machine, by name."""
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def known_seed() -> None:
+    torch.manual_seed(20220415)
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory() -> Iterator[None]:
+    """Uninitialised memory is NaN, so a kernel that misses an element fails (deterministic mode fills torch.empty)."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> Iterator[None]:
+    """Graphs compiled in one test must not be found, nor count as recompilations, in the next."""
+    yield
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_choices() -> Iterator[None]:
+    """A test that exchanges engines must not leave its choices behind."""
+    yield
+    _choice._remembered.cache_clear()

@@ -1,83 +1,105 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The product over channels at one frequency: out[j] = sum_k P[k] * q[k, j], P and out vectors of kLanes planes, q
-// scalars. Four real products per complex one, all fused multiply-adds.
+// scalars. Three real products per complex one, all fused multiply-adds: with q = c + i d,
+//   (a + i b)(c + i d) = [c (a + b) - b (c + d)] + i [c (a + b) + a (d - c)].
 #pragma once
-#include "vec.h"
+#include "fft.h"
 
 namespace dash {
 namespace DASH_ISA {
 
-// Accumulators of one block stay in registers: 2 * kBlock of them beside two operands and two broadcasts.
+// Accumulators of one block stay in registers: 3 * kBlock of them beside three operands.
 constexpr int kBlock = kVectorBytes == 64 ? 8 : 4;
 
-// Where scalar (k, j) of q lies: at k_offset[k] + j_offset[j], its imaginary part kLanes further on.
-template <class T, int kJ, bool kConjugate>
-DASH_INLINE void contract_block(const Cx<T>* p, const int64_t* p_offset, const T* q, const int64_t* k_offset,
-                                const int64_t* j_offset, int64_t depth, Cx<T>* out, int64_t out_stride) {
-  Vec<T> re[kJ], im[kJ];
+// kLanes complex scalars of q in the form the product takes them.
+template <class T>
+struct Factor {
+  Vec<T> c, difference, sum;  // c, d - c, c + d
+};
+template <class T>
+DASH_INLINE Factor<T> factor(Cx<T> q) {
+  return {q.re, q.im - q.re, q.re + q.im};
+}
+template <class T>
+constexpr int64_t kFactorScalars = 3 * kLanes<T>;
+
+// One product: what is multiplied, how long the sum is, and where results go.
+template <class T>
+struct Product {
+  const Cx<T>* p;           // vector k stands at p_offset[k]
+  const int64_t* p_offset;  // [depth]
+  const Factor<T>* q;       // scalar (k, j) stands at element q_offset[k] + (offset of j) of the array as T
+  const int64_t* q_offset;  // [depth]
+  int64_t depth;
+  int64_t p_period, q_period;  // frequencies after which each side repeats: a strided map's spectrum is periodic
+  int64_t n;                   // frequencies in a column
+  Cx<T>* out;                  // result j at out + j * out_stride
+  int64_t out_stride;
+};
+
+template <class T, int kJ>
+DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, const T* q, const int64_t* j_offset,
+                                    Cx<T>* out) {
+  Vec<T> first[kJ], re[kJ], im[kJ];
   const T* column[kJ];
 #pragma GCC unroll 8
   for (int j = 0; j < kJ; ++j) {
-    re[j] = im[j] = Vec<T>{};
+    first[j] = re[j] = im[j] = Vec<T>{};
     column[j] = q + j_offset[j];
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    const Vec<T> a = p[p_offset[k]].re, b = p[p_offset[k]].im;
-    const int64_t at = k_offset[k];
+  for (int64_t k = 0; k < product.depth; ++k) {
+    const Cx<T>* const at = p + product.p_offset[k];
+    const Vec<T> a = at->re, b = at->im, both = a + b;
+    const int64_t scalar = product.q_offset[k];
 #pragma GCC unroll 8
     for (int j = 0; j < kJ; ++j) {
-      const T c = column[j][at], d = column[j][at + kLanes<T>];
-      re[j] += a * c;
-      im[j] += b * c;
-      if constexpr (kConjugate) {
-        re[j] += b * d;
-        im[j] -= a * d;
-      } else {
-        re[j] -= b * d;
-        im[j] += a * d;
-      }
+      first[j] += both * column[j][scalar];
+      im[j] += a * column[j][scalar + kLanes<T>];
+      re[j] -= b * column[j][scalar + 2 * kLanes<T>];
     }
   }
 #pragma GCC unroll 8
   for (int j = 0; j < kJ; ++j)
-    out[j * out_stride] = {re[j], im[j]};
+    out[j * product.out_stride] = {first[j] + re[j], first[j] + im[j]};
 }
 
-// A whole column: frequencies y in [0, n). P repeats after p_period of them and q after q_period (a strided map's
-// spectrum is periodic).
-template <class T, int kJ, bool kConjugate>
-void contract_column(const Cx<T>* p, int64_t p_period, const int64_t* p_offset, const T* q, int64_t q_period,
-                     const int64_t* k_offset, const int64_t* j_offset, int64_t depth, int64_t n, Cx<T>* out,
-                     int64_t out_stride) {
-  for (int64_t y = 0, py = 0, qy = 0; y < n; ++y) {
-    contract_block<T, kJ, kConjugate>(p + py, p_offset, q + qy * 2 * kLanes<T>, k_offset, j_offset, depth, out + y,
-                                      out_stride);
-    if (++py == p_period) py = 0;
-    if (++qy == q_period) qy = 0;
+template <class T, int kJ>
+void contract_column(const Product<T>& product, const int64_t* j_offset) {
+  const T* const q = reinterpret_cast<const T*>(product.q);
+  for (int64_t y = 0, py = 0, qy = 0; y < product.n; ++y) {
+    contract_frequency<T, kJ>(product, product.p + py, q + qy * kFactorScalars<T>, j_offset, product.out + y);
+    if (++py == product.p_period) py = 0;
+    if (++qy == product.q_period) qy = 0;
   }
 }
 
-template <class T, bool kConjugate>
-inline void contract(int64_t j_count, const Cx<T>* p, int64_t p_period, const int64_t* p_offset, const T* q,
-                     int64_t q_period, const int64_t* k_offset, const int64_t* j_offset, int64_t depth, int64_t n,
-                     Cx<T>* out, int64_t out_stride) {
-#define DASH_CASE(kJ)                                                                                                \
-  case kJ:                                                                                                           \
-    return contract_column<T, kJ, kConjugate>(p, p_period, p_offset, q, q_period, k_offset, j_offset, depth, n, out, \
-                                              out_stride);
-  switch (j_count) {
-    DASH_CASE(1)
-    DASH_CASE(2)
-    DASH_CASE(3)
-    DASH_CASE(4)
-    DASH_CASE(5)
-    DASH_CASE(6)
-    DASH_CASE(7)
-    DASH_CASE(8)
+// A whole column of frequencies, for count <= kBlock results at a time.
+template <class T>
+inline void contract(const Product<T>& product, int64_t count, const int64_t* j_offset) {
+  switch (count) {
+    case 1:
+      return contract_column<T, 1>(product, j_offset);
+    case 2:
+      return contract_column<T, 2>(product, j_offset);
+    case 3:
+      return contract_column<T, 3>(product, j_offset);
+    case 4:
+      return contract_column<T, 4>(product, j_offset);
+    case 5:
+      return contract_column<T, 5>(product, j_offset);
+    case 6:
+      return contract_column<T, 6>(product, j_offset);
+    case 7:
+      return contract_column<T, 7>(product, j_offset);
     default:
-      __builtin_unreachable();
+      return contract_column<T, 8>(product, j_offset);
   }
-#undef DASH_CASE
+}
+
+// Where the scalar of (lane, member) stands in columns of factors `column` apart, lanes of one vector adjacent.
+template <class T>
+int64_t factor_offset(int64_t lane, int64_t member, int64_t members, int64_t column) {
+  return ((lane / kLanes<T> * members + member) * column) * kFactorScalars<T> + lane % kLanes<T>;
 }
 
 }  // namespace DASH_ISA

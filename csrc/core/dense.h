@@ -10,12 +10,6 @@
 namespace dash {
 namespace DASH_ISA {
 
-// Where scalar (group of lanes, lane) of member m lies in columns of vectors, counted in scalars of type T.
-template <class T>
-int64_t scalar_offset(int64_t lane, int64_t member, int64_t members, int64_t column) {
-  return ((lane / kLanes<T>)*members + member) * column * 2 * kLanes<T> + lane % kLanes<T>;
-}
-
 template <class T>
 Maps<T> input_maps(const ConvProblem& p, bool strided_side) {
   const int64_t channels = strided_side ? p.out_channels : p.in_channels;
@@ -59,11 +53,16 @@ struct DenseTransfer {
   }
 
   int64_t weight_groups() const { return ceil_div(width, kLanes<T>); }
-  int64_t tile_size() const { return aliases * depth * column_stride(full_rows.n); }
+  int64_t from_size() const { return aliases * from.vectors() * from.product_column(); }
+  int64_t tile_column() const { return column_stride(full_rows.n); }
+  int64_t tile_size() const { return aliases * depth * tile_column(); }
   int64_t weight_row(int64_t k, int64_t j) const { return forward ? j * depth + k : k * width + j; }
 
+  // Columns of both sides, at the current row frequency: vectors of the side whose lanes the result has, factors of the
+  // other.
   struct Worker {
-    Cx<T>*columns, *tile, *product, *buffer;
+    Cx<T>*vectors, *product, *buffer;
+    Factor<T>* factors;
     int64_t *p_offset, *q_offset;
     TapColumn<T> tap_column;
   };
@@ -82,9 +81,9 @@ struct DenseTransfer {
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
-      worker.columns = arena.take<Cx<T>>(aliases * from.vectors() * from.product_column());
-      worker.tile = arena.take<Cx<T>>(tile_size());
-      worker.product = arena.take<Cx<T>>(kBlock * column_stride(full_rows.n));
+      worker.vectors = arena.take<Cx<T>>(to.lanes_are_batch ? from_size() : tile_size());
+      worker.factors = arena.take<Factor<T>>(to.lanes_are_batch ? tile_size() : from_size());
+      worker.product = arena.take<Cx<T>>(kBlock * tile_column());
       worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
       worker.p_offset = arena.take<int64_t>(aliases * depth);
       worker.q_offset = arena.take<int64_t>(aliases * depth);
@@ -108,28 +107,47 @@ struct DenseTransfer {
     });
   }
 
-  void transform_weights(const Workspace& w, Worker& worker, int64_t group, int64_t alias, int64_t f) const {
-    worker.tap_column.set_frequency(f, forward ? 1 : -1);
-    for (int64_t k = 0; k < depth; ++k) {
-      Cx<T>* out = worker.tile + (alias * depth + k) * column_stride(full_rows.n);
-      worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count,
-                                 [out](int64_t y, Cx<T> v) { out[y] = v; });
+  // Columns of `from`, for every row frequency that folds onto g.
+  template <class Store>
+  DASH_INLINE void transform_from(const Workspace& w, const Worker& worker, int64_t g, const Store& store) const {
+    for (int64_t alias = 0; alias < aliases; ++alias) {
+      for (int64_t v = 0; v < from.vectors(); ++v) {
+        const int64_t at = (alias * from.vectors() + v) * from.product_column();
+        from.transform_column(
+            w.from_spectrum, v, g + alias * to.cols->n, [=](int64_t y, Cx<T> value) { store(at + y, value); },
+            worker.buffer);
+      }
     }
   }
 
-  // Offsets that do not change from frequency to frequency: (alias, channel k) of the columns and of the weight tile.
+  // Columns of the weights of kLanes channels of `to`, likewise.
+  template <class Store>
+  DASH_INLINE void transform_weights(const Workspace& w, Worker& worker, int64_t group, int64_t g,
+                                     const Store& store) const {
+    for (int64_t alias = 0; alias < aliases; ++alias) {
+      worker.tap_column.set_frequency(g + alias * to.cols->n, forward ? 1 : -1);
+      for (int64_t k = 0; k < depth; ++k) {
+        const int64_t at = (alias * depth + k) * tile_column();
+        worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count,
+                                   [=](int64_t y, Cx<T> value) { store(at + y, value); });
+      }
+    }
+  }
+
+  // Where (alias, channel k) stands on either side: the same at every frequency.
   void fill_offsets(Worker& worker) const {
-    const int64_t tile_column = column_stride(full_rows.n), column = from.product_column(), members = from.members();
+    const int64_t column = from.product_column(), members = from.members();
     for (int64_t alias = 0; alias < aliases; ++alias) {
       for (int64_t k = 0; k < depth; ++k) {
         const int64_t at = alias * depth + k, base = alias * from.vectors() * column;
         if (to.lanes_are_batch) {
           worker.p_offset[at] = base + k * column;
-          worker.q_offset[at] = at * tile_column * 2 * kLanes<T>;
+          worker.q_offset[at] = at * tile_column() * kFactorScalars<T>;
         } else {
-          worker.p_offset[at] = at * tile_column;
-          worker.q_offset[at] = base * 2 * kLanes<T> + (from.lanes_are_batch ? scalar_offset<T>(0, k, members, column)
-                                                                             : scalar_offset<T>(k, 0, members, column));
+          worker.p_offset[at] = at * tile_column();
+          worker.q_offset[at] =
+              base * kFactorScalars<T> + (from.lanes_are_batch ? factor_offset<T>(0, k, members, column)
+                                                               : factor_offset<T>(k, 0, members, column));
         }
       }
     }
@@ -137,47 +155,54 @@ struct DenseTransfer {
 
   // One row frequency of the result.
   void multiply(const Workspace& w, Worker& worker, int64_t g) const {
-    const int64_t column = from.product_column(), product_column = column_stride(full_rows.n), members = from.members();
-    for (int64_t alias = 0; alias < aliases; ++alias) {
-      for (int64_t v = 0; v < from.vectors(); ++v) {
-        Cx<T>* out = worker.columns + (alias * from.vectors() + v) * column;
-        from.transform_column(
-            w.from_spectrum, v, g + alias * to.cols->n, [out](int64_t y, Cx<T> value) { out[y] = value; },
-            worker.buffer);
+    Cx<T>* const vectors = worker.vectors;
+    Factor<T>* const factors = worker.factors;
+    const auto keep_vector = [=](int64_t at, Cx<T> value) { vectors[at] = value; };
+    const auto keep_factor = [=](int64_t at, Cx<T> value) { factors[at] = factor(value); };
+    if (to.lanes_are_batch)
+      transform_from(w, worker, g, keep_vector);
+    else
+      transform_from(w, worker, g, keep_factor);
+    for (int64_t group = 0; group < weight_groups(); ++group) {
+      const int64_t channel = group * kLanes<T>;
+      if (to.lanes_are_batch) {
+        transform_weights(w, worker, group, g, keep_factor);
+        for (int64_t p = 0; p < from.groups(); ++p)
+          contract_and_invert(
+              w, worker, g, vectors + from.vector_of(p, 0) * from.product_column(), smaller(kLanes<T>, width - channel),
+              [=](int64_t j) { return j; }, [=](int64_t j) { return to.vector_of(p, channel + j); });
+      } else {
+        transform_weights(w, worker, group, g, keep_vector);
+        contract_and_invert(
+            w, worker, g, vectors, to.batch,
+            [=](int64_t b) {
+              return from.lanes_are_batch ? factor_offset<T>(b, 0, from.members(), from.product_column())
+                                          : factor_offset<T>(0, b, from.members(), from.product_column());
+            },
+            [=](int64_t b) { return to.vector_of(group, b); });
       }
     }
-    const int64_t folds = full_rows.n / to.rows->n;
-    const T* scalars = &reinterpret_cast<const T&>(*worker.columns);
-    for (int64_t group = 0; group < weight_groups(); ++group) {
-      for (int64_t alias = 0; alias < aliases; ++alias)
-        transform_weights(w, worker, group, alias, g + alias * to.cols->n);
-      const T* tile_scalars = &reinterpret_cast<const T&>(*worker.tile);
-      const int64_t blocked = to.lanes_are_batch ? smaller(kLanes<T>, width - group * kLanes<T>) : to.batch;
-      for (int64_t p = 0; p < (to.lanes_are_batch ? from.groups() : 1); ++p) {
-        for (int64_t j0 = 0; j0 < blocked; j0 += kBlock) {
-          const int64_t count = smaller(kBlock, blocked - j0);
-          int64_t j_offset[kBlock];
-          for (int64_t j = 0; j < count; ++j) {
-            if (to.lanes_are_batch)
-              j_offset[j] = j0 + j;
-            else
-              j_offset[j] = from.lanes_are_batch ? scalar_offset<T>(j0 + j, 0, members, column)
-                                                 : scalar_offset<T>(0, j0 + j, members, column);
-          }
-          if (to.lanes_are_batch)
-            contract<T, false>(count, worker.columns + p * members * column, from.rows->n, worker.p_offset,
-                               tile_scalars, full_rows.n, worker.q_offset, j_offset, aliases * depth, full_rows.n,
-                               worker.product, product_column);
-          else
-            contract<T, false>(count, worker.tile, full_rows.n, worker.p_offset, scalars, from.rows->n, worker.q_offset,
-                               j_offset, aliases * depth, full_rows.n, worker.product, product_column);
-          for (int64_t j = 0; j < count; ++j) {
-            const int64_t vector =
-                to.lanes_are_batch ? to.vector_of(p, group * kLanes<T> + j0 + j) : to.vector_of(group, j0 + j);
-            to.invert_column(worker.product + j * product_column, folds, w.to_spectrum, vector, g, worker.buffer);
-          }
-        }
-      }
+  }
+
+  // Results j in [0, count): scalar_at says where their scalars stand, vector_at which vector of `to` each is.
+  template <class ScalarAt, class VectorAt>
+  void contract_and_invert(const Workspace& w, const Worker& worker, int64_t g, const Cx<T>* p, int64_t count,
+                           const ScalarAt& scalar_at, const VectorAt& vector_at) const {
+    Product<T> product{p,           worker.p_offset, worker.factors, worker.q_offset, aliases * depth, from.rows->n,
+                       full_rows.n, full_rows.n,     worker.product, tile_column()};
+    if (!to.lanes_are_batch) {
+      product.p_period = full_rows.n;
+      product.q_period = from.rows->n;
+    }
+    for (int64_t j0 = 0; j0 < count; j0 += kBlock) {
+      const int64_t block = smaller(kBlock, count - j0);
+      int64_t j_offset[kBlock];
+      for (int64_t j = 0; j < block; ++j)
+        j_offset[j] = scalar_at(j0 + j);
+      contract(product, block, j_offset);
+      for (int64_t j = 0; j < block; ++j)
+        to.invert_column(worker.product + j * tile_column(), full_rows.n / to.rows->n, w.to_spectrum, vector_at(j0 + j),
+                         g, worker.buffer);
     }
   }
 

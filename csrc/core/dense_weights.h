@@ -25,7 +25,8 @@ struct DenseWeightGrad {
   }
 
   struct Worker {
-    Cx<T>*out_columns, *in_columns, *product, *buffer;
+    Cx<T>*out_columns, *product, *buffer;
+    Factor<T>* in_columns;
     Vec<T>* gradient;  // [group of output channels][input channel][tap]
     TapColumn<T> tap_column;
   };
@@ -47,7 +48,7 @@ struct DenseWeightGrad {
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
       worker.out_columns = arena.take<Cx<T>>(out.vectors() * out.product_column());
-      worker.in_columns = arena.take<Cx<T>>(in.vectors() * in.product_column());
+      worker.in_columns = arena.take<Factor<T>>(in.vectors() * in.product_column());
       worker.product = arena.take<Cx<T>>(kBlock * column_stride(full_rows.n));
       worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
       worker.gradient = arena.take<Vec<T>>(tap_vectors);
@@ -57,33 +58,50 @@ struct DenseWeightGrad {
     return w;
   }
 
-  static void transform_columns(const Maps<T>& maps, const Cx<T>* spectrum, int64_t f, Cx<T>* columns, Cx<T>* buffer) {
+  template <class Store>
+  static void transform_columns(const Maps<T>& maps, const Cx<T>* spectrum, int64_t f, const Store& store,
+                                Cx<T>* buffer) {
     for (int64_t v = 0; v < maps.vectors(); ++v) {
-      Cx<T>* to = columns + v * maps.product_column();
-      maps.transform_column(spectrum, v, f, [to](int64_t y, Cx<T> value) { to[y] = value; }, buffer);
+      const int64_t at = v * maps.product_column();
+      maps.transform_column(spectrum, v, f, [=](int64_t y, Cx<T> value) { store(at + y, value); }, buffer);
     }
   }
 
+  // Where the scalar of (sample, input channel) stands.
+  int64_t scalar_at(int64_t b, int64_t c) const {
+    return in.lanes_are_batch ? factor_offset<T>(b, c, in.members(), in.product_column())
+                              : factor_offset<T>(c, b, in.members(), in.product_column());
+  }
+
   void multiply(const Workspace& w, Worker& worker, int64_t f) const {
-    const int64_t column = in.product_column(), members = in.members(), product_column = column_stride(full_rows.n);
-    transform_columns(out, w.out_spectrum, f, worker.out_columns, worker.buffer);
-    transform_columns(in, w.in_spectrum, f, worker.in_columns, worker.buffer);
+    const int64_t column = column_stride(full_rows.n);
+    Cx<T>* const vectors = worker.out_columns;
+    Factor<T>* const factors = worker.in_columns;
+    transform_columns(out, w.out_spectrum, f, [=](int64_t at, Cx<T> value) { vectors[at] = value; }, worker.buffer);
+    transform_columns(
+        in, w.in_spectrum, f, [=](int64_t at, Cx<T> value) { factors[at] = factor(conjugate(value)); }, worker.buffer);
     worker.tap_column.set_frequency(f, -1);
     const T weight = f == 0 || 2 * f == full_cols.n ? T(1) : T(2);  // the half spectrum stands for both halves
-    const T* scalars = &reinterpret_cast<const T&>(*worker.in_columns);
     for (int64_t group = 0; group < out.groups(); ++group) {
+      const Product<T> product{vectors + out.vector_of(group, 0) * out.product_column(),
+                               w.p_offset,
+                               factors,
+                               w.q_offset,
+                               batch,
+                               out.rows->n,
+                               in.rows->n,
+                               full_rows.n,
+                               worker.product,
+                               column};
       for (int64_t j0 = 0; j0 < width; j0 += kBlock) {
-        const int64_t count = smaller(kBlock, width - j0);
+        const int64_t block = smaller(kBlock, width - j0);
         int64_t j_offset[kBlock];
-        for (int64_t j = 0; j < count; ++j)
-          j_offset[j] = in.lanes_are_batch ? scalar_offset<T>(0, j0 + j, members, column)
-                                           : scalar_offset<T>(j0 + j, 0, members, column);
-        contract<T, true>(count, worker.out_columns + group * out.members() * out.product_column(), out.rows->n,
-                          w.p_offset, scalars, in.rows->n, w.q_offset, j_offset, batch, full_rows.n, worker.product,
-                          product_column);
-        for (int64_t j = 0; j < count; ++j) {
-          const Cx<T>* product = worker.product + j * product_column;
-          worker.tap_column.accumulate([product](int64_t y) { return product[y]; }, weight,
+        for (int64_t j = 0; j < block; ++j)
+          j_offset[j] = scalar_at(0, j0 + j);
+        contract(product, block, j_offset);
+        for (int64_t j = 0; j < block; ++j) {
+          const Cx<T>* sums = worker.product + j * column;
+          worker.tap_column.accumulate([sums](int64_t y) { return sums[y]; }, weight,
                                        worker.gradient + (group * width + j0 + j) * taps.count);
         }
       }
@@ -113,8 +131,7 @@ struct DenseWeightGrad {
     const Workspace w = make_workspace(arena, workers.count);
     for (int64_t b = 0; b < batch; ++b) {
       w.p_offset[b] = b * out.product_column();
-      w.q_offset[b] = in.lanes_are_batch ? scalar_offset<T>(b, 0, in.members(), in.product_column())
-                                         : scalar_offset<T>(0, b, in.members(), in.product_column());
+      w.q_offset[b] = scalar_at(b, 0);
     }
     const int64_t frequencies = full_cols.n / 2 + 1, pieces = larger(1, smaller(workers.count, frequencies));
     for (int64_t i = 0; i < pieces; ++i)

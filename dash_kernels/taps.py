@@ -106,7 +106,7 @@ def reachable(
 
 
 def fast_length(least: int, multiple: int) -> int:
-    """The shortest transform length >= least that is a multiple of ``multiple`` and has no prime factor above 5 besides."""
+    """The shortest length >= least that is ``multiple`` times a number with no prime factor above 5."""
     length = -(-least // multiple) * multiple
     while not _is_smooth(length // multiple):
         length += multiple
@@ -124,8 +124,8 @@ def transform_length(lowest: int, highest: int, size: int, out: int, stride: int
     """Length of a circular transform of one axis that gives the zero-padded convolution exactly.
 
     Input positions read span lo = lowest .. hi = stride*(out-1) + highest. Position q lies at q modulo N, so N must
-    reach max(size, hi + 1, size - lo): then no position outside the input lands on a pixel. A stride must divide N, which
-    folds the spectrum; the last axis transforms reals in pairs, so its folded length is even.
+    reach max(size, hi + 1, size - lo): then no position outside the input lands on a pixel. A stride must divide N,
+    which folds the spectrum; the last axis transforms reals in pairs, so its folded length is even.
     """
     least = max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
     return fast_length(least, stride * (2 if last_axis else 1))

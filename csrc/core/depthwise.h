@@ -187,7 +187,7 @@ struct Depthwise {
     Cx<T>* sum = worker.in_spectrum + in.columns().at(f);
     const int64_t count = in.size[0];
     fft(
-        full_rows.complex, [=](int64_t y) { return swapped(product[y]); },
+        full_rows.complex, full_rows.n, count, [=](int64_t y) { return swapped(product[y]); },
         [=](int64_t y, Cx<T> v) {
           if (y < count) sum[y] = sum[y] + swapped(v);
         },

@@ -78,12 +78,30 @@ DASH_INLINE void butterfly5(Cx<T>* a) {
   a[2] = far + far_turn;
   a[3] = far - far_turn;
 }
+// butterfly2 and butterfly4 where the upper half of the inputs is zero: what zero padding leaves of a first pass.
 template <class T>
+DASH_INLINE void half_butterfly2(Cx<T>* a) {
+  a[1] = a[0];
+}
+template <class T>
+DASH_INLINE void half_butterfly4(Cx<T>* a) {
+  const Cx<T> first = a[0], second = a[1], turn = times_minus_i(a[1]);
+  a[0] = first + second;
+  a[1] = first + turn;
+  a[2] = first - second;
+  a[3] = first - turn;
+}
+template <class T, bool kHalf>
 DASH_INLINE void butterfly8(Cx<T>* a) {
   const T root = static_cast<T>(0.70710678118654752440);
   Cx<T> even[4] = {a[0], a[2], a[4], a[6]}, odd[4] = {a[1], a[3], a[5], a[7]};
-  butterfly4(even);
-  butterfly4(odd);
+  if constexpr (kHalf) {
+    half_butterfly4(even);
+    half_butterfly4(odd);
+  } else {
+    butterfly4(even);
+    butterfly4(odd);
+  }
   odd[1] = scaled(Cx<T>{odd[1].re + odd[1].im, odd[1].im - odd[1].re}, root);
   odd[2] = times_minus_i(odd[2]);
   odd[3] = scaled(Cx<T>{odd[3].im - odd[3].re, -odd[3].re - odd[3].im}, root);
@@ -93,17 +111,25 @@ DASH_INLINE void butterfly8(Cx<T>* a) {
     a[k + 4] = even[k] - odd[k];
   }
 }
-template <class T, int kRadix>
+template <class T, int kRadix, bool kHalf>
 DASH_INLINE void butterfly(Cx<T>* a) {
-  if constexpr (kRadix == 2) butterfly2(a);
+  if constexpr (kRadix == 2 && kHalf) half_butterfly2(a);
+  if constexpr (kRadix == 2 && !kHalf) butterfly2(a);
   if constexpr (kRadix == 3) butterfly3(a);
-  if constexpr (kRadix == 4) butterfly4(a);
+  if constexpr (kRadix == 4 && kHalf) half_butterfly4(a);
+  if constexpr (kRadix == 4 && !kHalf) butterfly4(a);
   if constexpr (kRadix == 5) butterfly5(a);
-  if constexpr (kRadix == 8) butterfly8(a);
+  if constexpr (kRadix == 8) butterfly8<T, kHalf>(a);
 }
 
-template <class T, int kRadix, class Load, class Store>
+// How much of a pass there is to do: all of it, the lower half of the inputs (the rest is zero, and not loaded), or the
+// lower half of the outputs.
+enum class Part { whole, half_in, half_out };
+
+template <class T, int kRadix, Part kPart, class Load, class Store>
 DASH_INLINE void fft_pass_radix(const FftPass<T>& pass, const Load& load, const Store& store) {
+  constexpr int kHalf = (kRadix + 1) / 2;
+  constexpr int kIn = kPart == Part::half_in ? kHalf : kRadix, kOut = kPart == Part::half_out ? kHalf : kRadix;
   const int64_t m = pass.m, s = pass.s;
   const T* twiddle = pass.twiddle;
   for (int64_t p = 0; p < m; ++p, twiddle += 2 * (kRadix - 1)) {
@@ -111,57 +137,68 @@ DASH_INLINE void fft_pass_radix(const FftPass<T>& pass, const Load& load, const 
       Cx<T> a[kRadix];
 #pragma GCC unroll 8
       for (int j = 0; j < kRadix; ++j)
-        a[j] = load(q + s * (p + j * m));
-      butterfly<T, kRadix>(a);
+        a[j] = j < kIn ? load(q + s * (p + j * m)) : Cx<T>{Vec<T>{}, Vec<T>{}};
+      butterfly<T, kRadix, kPart == Part::half_in>(a);
       store(q + s * kRadix * p, a[0]);
       if (p == 0) {
 #pragma GCC unroll 8
-        for (int k = 1; k < kRadix; ++k)
+        for (int k = 1; k < kOut; ++k)
           store(q + s * k, a[k]);
       } else {
 #pragma GCC unroll 8
-        for (int k = 1; k < kRadix; ++k)
+        for (int k = 1; k < kOut; ++k)
           store(q + s * (kRadix * p + k), times(a[k], twiddle[2 * k - 2], twiddle[2 * k - 1]));
       }
     }
   }
 }
 
-template <class T, class Load, class Store>
+template <Part kPart, class T, class Load, class Store>
 inline void fft_pass(const FftPass<T>& pass, const Load& load, const Store& store) {
   switch (pass.radix) {
     case 2:
-      return fft_pass_radix<T, 2>(pass, load, store);
+      return fft_pass_radix<T, 2, kPart>(pass, load, store);
     case 3:
-      return fft_pass_radix<T, 3>(pass, load, store);
+      return fft_pass_radix<T, 3, kPart>(pass, load, store);
     case 4:
-      return fft_pass_radix<T, 4>(pass, load, store);
+      return fft_pass_radix<T, 4, kPart>(pass, load, store);
     case 5:
-      return fft_pass_radix<T, 5>(pass, load, store);
+      return fft_pass_radix<T, 5, kPart>(pass, load, store);
     default:
-      return fft_pass_radix<T, 8>(pass, load, store);
+      return fft_pass_radix<T, 8, kPart>(pass, load, store);
   }
 }
 
 template <class T>
 void fft_inner_pass(const FftPass<T>& pass, const Cx<T>* from, Cx<T>* to) {
-  fft_pass(pass, [from](int64_t i) { return from[i]; }, [to](int64_t i, Cx<T> v) { to[i] = v; });
+  fft_pass<Part::whole>(pass, [from](int64_t i) { return from[i]; }, [to](int64_t i, Cx<T> v) { to[i] = v; });
 }
 
-// store(k, sum_j load(j) exp(-2 pi i j k / n)) for every k, in no particular order; `buffer` holds 2 n complex vectors.
+// store(k, sum_j load(j) exp(-2 pi i j k / n)), in no particular order; `buffer` holds 2 n complex vectors. load(j)
+// must be zero from `inputs` on, and is mostly not called there; store(k) may be left out from `outputs` on.
 template <class T, class Load, class Store>
-inline void fft(const FftPlan<T>& plan, const Load& load, const Store& store, Cx<T>* buffer) {
+inline void fft(const FftPlan<T>& plan, int64_t inputs, int64_t outputs, const Load& load, const Store& store,
+                Cx<T>* buffer) {
   if (plan.passes == 0) return store(0, load(0));
-  if (plan.passes == 1) return fft_pass(plan.pass[0], load, store);
+  if (plan.passes == 1) return fft_pass<Part::whole>(plan.pass[0], load, store);
   Cx<T>*from = buffer, *to = buffer + plan.n;
-  fft_pass(plan.pass[0], load, [from](int64_t i, Cx<T> v) { from[i] = v; });
+  const FftPass<T>&first = plan.pass[0], &last = plan.pass[plan.passes - 1];
+  const auto keep = [from](int64_t i, Cx<T> v) { from[i] = v; };
+  if (inputs <= (first.radix + 1) / 2 * first.m)
+    fft_pass<Part::half_in>(first, load, keep);
+  else
+    fft_pass<Part::whole>(first, load, keep);
   for (int64_t i = 1; i + 1 < plan.passes; ++i) {
     fft_inner_pass(plan.pass[i], from, to);
     Cx<T>* const done = to;
     to = from;
     from = done;
   }
-  fft_pass(plan.pass[plan.passes - 1], [from](int64_t i) { return from[i]; }, store);
+  const auto inner = [from](int64_t i) { return from[i]; };
+  if (outputs <= (last.radix + 1) / 2 * last.s)
+    fft_pass<Part::half_out>(last, inner, store);
+  else
+    fft_pass<Part::whole>(last, inner, store);
 }
 
 }  // namespace DASH_ISA

@@ -75,9 +75,9 @@ struct Maps {
     const int64_t count = size[0];
     const Cx<T> zero{Vec<T>{}, Vec<T>{}};
     if (mirrored)
-      fft(rows->complex, [=](int64_t y) { return y < count ? conjugate(in[y]) : zero; }, store, buffer);
+      fft(rows->complex, count, rows->n, [=](int64_t y) { return y < count ? conjugate(in[y]) : zero; }, store, buffer);
     else
-      fft(rows->complex, [=](int64_t y) { return y < count ? in[y] : zero; }, store, buffer);
+      fft(rows->complex, count, rows->n, [=](int64_t y) { return y < count ? in[y] : zero; }, store, buffer);
   }
 
   // The inverse along a column: `product` holds `folds` stretches of rows->n values that alias onto one another.
@@ -94,7 +94,7 @@ struct Maps {
     const auto keep = [=](int64_t y, Cx<T> v) {
       if (y < count) out[y] = swapped(v);
     };
-    fft(rows->complex, folded, keep, buffer);
+    fft(rows->complex, n, count, folded, keep, buffer);
   }
 };
 

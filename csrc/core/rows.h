@@ -49,7 +49,7 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
         return j < packed ? Cx<T>{row[2 * j], 2 * j + 1 < width ? row[2 * j + 1] : Vec<T>{}}
                           : Cx<T>{Vec<T>{}, Vec<T>{}};
       };
-      fft(plan.half, sample, [z](int64_t k, Cx<T> v) { z[k] = v; }, buffer);
+      fft(plan.half, packed, half, sample, [z](int64_t k, Cx<T> v) { z[k] = v; }, buffer);
       Cx<T>* out = spectrum + y0 + y;
       out[0] = {(z[0].re + z[0].im) * 2, Vec<T>{}};
       out[columns.at(half)] = {(z[0].re - z[0].im) * 2, Vec<T>{}};
@@ -89,7 +89,7 @@ inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, Colum
         row[2 * j] = v.im;
         if (2 * j + 1 < width) row[2 * j + 1] = v.re;
       };
-      fft(plan.half, [z](int64_t k) { return swapped(z[k]); }, sample, buffer);
+      fft(plan.half, half, packed, [z](int64_t k) { return swapped(z[k]); }, sample, buffer);
     }
     store_lanes(base + y0 * width, lanes, count * width, chunk, scale);
   }

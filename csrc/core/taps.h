@@ -58,7 +58,7 @@ struct TapColumn {
     const int64_t* at = row_at;
     const Cx<T>* sum = sums;
     const auto entry = [=](int64_t y) { return at[y] >= 0 ? sum[at[y]] : Cx<T>{Vec<T>{}, Vec<T>{}}; };
-    fft(rows->complex, entry, store, buffer);
+    fft(rows->complex, rows->n, rows->n, entry, store, buffer);
   }
 
   // gradient[t] += weight * Re(sum_y load(y) exp(-2 pi i (y row_offset / length[0] + f col_offset / length[1]))): both
@@ -70,7 +70,7 @@ struct TapColumn {
     const auto keep = [=](int64_t y, Cx<T> v) {
       if (at[y] >= 0) sum[at[y]] = v;
     };
-    fft(rows->complex, load, keep, buffer);
+    fft(rows->complex, rows->n, rows->n, load, keep, buffer);
     for (int64_t r = 0; r < taps.rows; ++r) {
       const Cx<T> s = scaled(sums[r], weight);
       for (int64_t t = taps.row_start[r]; t < taps.row_start[r + 1]; ++t)

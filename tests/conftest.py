@@ -7,6 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 
+# Read by OpenMP when torch is imported. Threads that spin while they wait for each other make small work on shared
+# cores ten times slower: the suite would take most of an hour beside another program.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import hypothesis
 import pytest
 import torch

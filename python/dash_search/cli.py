@@ -17,6 +17,7 @@ from .report import report
 from .run import run_task
 from .tasks import TASKS, Task
 
+RUN = "dash-search run TASK [--config FILE] [--run-dir DIR | --resume DIR] [SETTINGS]"
 EPILOG = "Settings of a run and their defaults: dash-search run TASK --help"
 
 
@@ -30,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("tasks", help="list the built-in tasks")
     data = verbs.add_parser("data", help="fetch, check and describe the data of a task")
     data.add_argument("task", metavar="TASK")
-    run = verbs.add_parser("run", help="search, retrain and test on a task", add_help=False, allow_abbrev=False)
+    run = verbs.add_parser(
+        "run", help="search, retrain and test on a task", add_help=False, allow_abbrev=False, usage=RUN
+    )
     run.add_argument("task", metavar="TASK")
     run.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file of settings; flags go before it")
     folder = run.add_mutually_exclusive_group()
@@ -102,7 +105,7 @@ def _run(console: Console, parser: argparse.ArgumentParser, given: argparse.Name
     if defaults.task != task.name:
         raise SettingsError(f"these are settings of the task {defaults.task!r}, not of {task.name!r}.")
     if given.help:
-        console.print("usage: dash-search run TASK [--config FILE] [--run-dir DIR | --resume DIR] [SETTINGS]\n")
+        console.print(f"usage: {RUN}\n")
         settings = [*settings, "--help"]
     config = tyro.cli(RunConfig, prog=f"dash-search run {task.name}", args=settings, default=defaults)
     run_dir = given.resume or given.run_dir or default_run_dir(task.name)

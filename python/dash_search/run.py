@@ -24,6 +24,7 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
     """
     for file in task.files:
         console.print(f"data: {file.requirement}, licence: {file.licence}")
+    console.print(f"run folder: {run_dir}")
     splits = task.load()
     torch.manual_seed(config.seed)
     return search(

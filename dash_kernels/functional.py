@@ -131,7 +131,7 @@ def tap_conv(
 
     Example:
         >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
-        >>> tap_conv(x, torch.ones(1, 1, 2), offsets=(-2, 0))
+        >>> tap_conv(x, torch.ones(1, 1, 2), offsets=(-2, 0), engine="reference")
         tensor([[[1., 2., 4., 6.]]])
     """
     x, taps = check.tensor("input", x), check.tensor("taps", taps)

@@ -19,8 +19,8 @@ import dash_kernels as dk
 from dash_kernels import build_info
 from dash_kernels.ops import _choice
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=25)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 RUNNABLE = [name for name, reason in dk.engines().items() if reason is None]

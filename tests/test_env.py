@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from dash_kernels import _env, _load
+import dash_kernels as dk
+from dash_kernels import _env, _load, build_info
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,22 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
     )
+
+
+def test_build_info_tells_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASH_KERNELS_STRICT", "0")
+    facts = build_info.facts()
+    assert facts["torch"].startswith(torch.__version__)
+    assert facts["DASH_KERNELS_STRICT"] == "0"
+    for name, reason in dk.engines().items():
+        assert facts[f"engine {name}"] == (reason or "works")
+
+
+@pytest.mark.skipif(_load.LOAD.error is not None, reason=f"compiled operators: {_load.LOAD.error}")
+def test_the_instruction_set_is_capped() -> None:
+    assert build_info.isa() in build_info.facts()["instruction sets here"].split(", ")
+    ran = python("from dash_kernels import build_info; print(build_info.isa())", DASH_KERNELS_ISA="baseline")
+    assert ran.stdout.strip() == "baseline", ran.stderr
 
 
 @pytest.mark.parametrize("name", ["DASH_KERNELS_ISA", "DASH_KERNELS_DISABLE"])

@@ -71,7 +71,7 @@ def register(
             return operator(first, second, *rest)
         if torch._C._are_functorch_transforms_active():
             return transformed.apply(first, second, *rest)
-        if _needs_dispatcher(first) or _needs_dispatcher(second):
+        if _needs_dispatcher(first, second):
             return operator(first, second, *rest)
         if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
             return function.apply(first, second, *rest)
@@ -80,12 +80,13 @@ def register(
     return call
 
 
-def _needs_dispatcher(tensor: Tensor) -> bool:
+def _needs_dispatcher(first: Tensor, second: Tensor) -> bool:
     """Whether anything but plain eager autograd has a say: modes, subclasses, tracing, autocast."""
     return (
-        type(tensor) not in PLAIN
-        or tensor.is_meta
+        type(first) not in PLAIN
+        or type(second) not in PLAIN
+        or first.is_meta
         or is_in_torch_dispatch_mode()
-        or torch.is_autocast_enabled(tensor.device.type)
+        or torch.is_autocast_enabled(first.device.type)
         or torch._C._is_tracing()
     )

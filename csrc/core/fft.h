@@ -102,14 +102,17 @@ DASH_INLINE void butterfly8(Cx<T>* a) {
     butterfly4(even);
     butterfly4(odd);
   }
-  odd[1] = scaled(Cx<T>{odd[1].re + odd[1].im, odd[1].im - odd[1].re}, root);
-  odd[2] = times_minus_i(odd[2]);
-  odd[3] = scaled(Cx<T>{odd[3].im - odd[3].re, -odd[3].re - odd[3].im}, root);
-#pragma GCC unroll 4
-  for (int k = 0; k < 4; ++k) {
-    a[k] = even[k] + odd[k];
-    a[k + 4] = even[k] - odd[k];
-  }
+  // exp(-i pi / 4) = root (1 - i): the factor rides on the sums as fused multiply-adds.
+  const Cx<T> turn1 = {odd[1].re + odd[1].im, odd[1].im - odd[1].re};
+  const Cx<T> turn3 = {odd[3].im - odd[3].re, odd[3].re + odd[3].im};
+  a[0] = even[0] + odd[0];
+  a[4] = even[0] - odd[0];
+  a[1] = {even[1].re + turn1.re * root, even[1].im + turn1.im * root};
+  a[5] = {even[1].re - turn1.re * root, even[1].im - turn1.im * root};
+  a[2] = {even[2].re + odd[2].im, even[2].im - odd[2].re};
+  a[6] = {even[2].re - odd[2].im, even[2].im + odd[2].re};
+  a[3] = {even[3].re + turn3.re * root, even[3].im - turn3.im * root};
+  a[7] = {even[3].re - turn3.re * root, even[3].im + turn3.im * root};
 }
 template <class T, int kRadix, bool kHalf>
 DASH_INLINE void butterfly(Cx<T>* a) {

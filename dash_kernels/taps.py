@@ -108,12 +108,13 @@ def reachable(
 def fast_length(least: int, multiple: int) -> int:
     """The shortest length >= least that is ``multiple`` times a number with no prime factor above 5."""
     length = -(-least // multiple) * multiple
-    while not _is_smooth(length // multiple):
+    while not is_smooth(length // multiple):
         length += multiple
     return length
 
 
-def _is_smooth(n: int) -> bool:
+def is_smooth(n: int) -> bool:
+    """Whether n >= 1 has no prime factor above 5."""
     for factor in (2, 3, 5):
         while n % factor == 0:
             n //= factor

@@ -69,6 +69,11 @@ def test_circular_maps_use_the_transforms_own_period_where_it_is_fast(
     assert how.circular == native and (how.wrapped is None) == native
 
 
+def test_a_stride_that_divides_no_fast_length_computes_every_pixel() -> None:
+    how = plan((0, 0), (30, 30), (5, 15), (7, 2), False)
+    assert (how.stride, how.keep, how.out) == ((1, 2), (7, 1), (29, 15))
+
+
 def test_what_it_cannot_run_it_says() -> None:
     engine = FourierEngine()
     problem = Problem("tap_conv", "cpu", torch.float16, 1, 1, 1, 1, (4,), (4,), (1,), (0,), False)

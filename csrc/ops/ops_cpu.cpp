@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,11 @@ void run_parallel(int64_t n, void (*body)(void*, int64_t), void* arg) {
   });
 }
 
-Workers torch_workers() {
-  return {static_cast<int64_t>(torch::stable::get_num_threads()), run_parallel};
+// As many of torch's threads as have some thousand numbers each to work on: waking one costs as much.
+Workers torch_workers(int64_t numbers) {
+  constexpr int64_t kGrain = 16384;
+  const int64_t threads = torch::stable::get_num_threads();
+  return {std::min(threads, std::max<int64_t>(numbers / kGrain, 1)), run_parallel};
 }
 
 // Calls body(T{}) with the element type of `like`, which every other tensor must share.
@@ -54,6 +58,15 @@ Ints spatial_of(const Tensor& tensor) {
   for (int64_t axis = 2; axis < tensor.dim(); ++axis)
     sizes.push_back(tensor.size(axis));
   return sizes;
+}
+
+// The numbers in an int64 tensor: hundreds of them as int[] would cost more to convert than a small layer to compute.
+Ints numbers(const char* op, const Tensor& tensor) {
+  STD_TORCH_CHECK(tensor.is_cpu() && tensor.scalar_type() == ScalarType::Long && tensor.dim() == 1, op,
+                  ": offsets and index must be one-dimensional int64 tensors on the CPU");
+  const Tensor flat = torch::stable::contiguous(tensor);
+  const int64_t* first = flat.const_data_ptr<int64_t>();
+  return Ints(first, first + flat.numel());
 }
 
 struct Call {
@@ -89,7 +102,7 @@ struct Call {
     const SortedTaps sorted(problem, offsets.data());
     const TapList taps = sorted.list();
     const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
-    const Workers workers = torch_workers();
+    const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(chosen_isa());
@@ -106,37 +119,39 @@ Ints shape(int64_t first, int64_t second, const Ints& rest) {
   return sizes;
 }
 
-Tensor tap_conv(Tensor x, Tensor taps, Ints offsets, Ints out_size, Ints stride, Ints length, int64_t groups,
+Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, Ints length, int64_t groups,
                 bool circular) {
   STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && x.size(1) == taps.size(1) * groups,
                   "fourier_tap_conv: shapes of x and taps do not fit");
-  const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, offsets, x.size(0), x.size(1),
-                  taps.size(0), groups, taps.size(2), circular);
+  const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
+                  x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular);
   const Tensor y = torch::stable::new_empty(x, shape(x.size(0), taps.size(0), out_size));
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, x, taps, y);
   return y;
 }
 
-Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Ints offsets, Ints input_size, Ints stride, Ints length,
+Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_size, Ints stride, Ints length,
                            int64_t groups, bool circular) {
   STD_TORCH_CHECK(grad.dim() >= 3 && taps.dim() == 3 && grad.size(1) == taps.size(0),
                   "fourier_tap_conv_input_grad: shapes of grad and taps do not fit");
   const int64_t in_channels = taps.size(1) * groups;
-  const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length, offsets, grad.size(0),
-                  in_channels, taps.size(0), groups, taps.size(2), circular);
+  const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length,
+                  numbers("fourier_tap_conv_input_grad", offsets), grad.size(0), in_channels, taps.size(0), groups,
+                  taps.size(2), circular);
   const Tensor x = torch::stable::new_empty(grad, shape(grad.size(0), in_channels, input_size));
   if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, grad, taps, x);
   return x;
 }
 
-Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Ints offsets, Ints stride, Ints length, int64_t groups,
+Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, Ints length, int64_t groups,
                             bool circular) {
   STD_TORCH_CHECK(
       grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
       "fourier_tap_conv_weight_grad: shapes of grad and x do not fit");
-  const int64_t num_taps = static_cast<int64_t>(offsets.size()) / (x.dim() - 2);
-  const Call call("fourier_tap_conv_weight_grad", spatial_of(x), spatial_of(grad), stride, length, offsets, x.size(0),
-                  x.size(1), grad.size(1), groups, num_taps, circular);
+  const int64_t num_taps = offsets.numel() / (x.dim() - 2);
+  const Call call("fourier_tap_conv_weight_grad", spatial_of(x), spatial_of(grad), stride, length,
+                  numbers("fourier_tap_conv_weight_grad", offsets), x.size(0), x.size(1), grad.size(1), groups,
+                  num_taps, circular);
   const Ints sizes = {grad.size(1), x.size(1) / groups, num_taps};
   if (x.size(0) == 0) return torch::stable::new_zeros(x, sizes);
   const Tensor taps = torch::stable::new_empty(x, sizes);
@@ -146,11 +161,15 @@ Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Ints offsets, Ints stride, In
 
 struct MixCall {
   const char* op;
+  Ints index;
   MixProblem problem;
-  Workers workers = torch_workers();
+  Workers workers;
 
-  MixCall(const char* name, int64_t rows, int64_t packed, int64_t lattice, const Ints& index, const Ints& counts)
-      : op(name), problem{rows, packed, lattice, static_cast<int64_t>(counts.size()), index.data(), counts.data()} {
+  MixCall(const char* name, int64_t rows, int64_t packed, int64_t lattice, const Tensor& index_tensor,
+          const Ints& counts)
+      : op(name), index(numbers(name, index_tensor)),
+        problem{rows, packed, lattice, static_cast<int64_t>(counts.size()), index.data(), counts.data()},
+        workers(torch_workers(rows * packed)) {
     STD_TORCH_CHECK(static_cast<int64_t>(index.size()) == packed, op, ": index has ", index.size(), " entries for ",
                     packed, " packed taps");
     int64_t total = 0;
@@ -175,7 +194,7 @@ struct MixCall {
   }
 };
 
-Tensor mix_taps(Tensor weight, Tensor mixture, Ints index, Ints counts, int64_t lattice_size) {
+Tensor mix_taps(Tensor weight, Tensor mixture, Tensor index, Ints counts, int64_t lattice_size) {
   STD_TORCH_CHECK(weight.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
                   "cpu_mix_taps: weight must be 3-D and mixture 1-D with one entry per candidate");
   const MixCall call("cpu_mix_taps", weight.size(0) * weight.size(1), weight.size(2), lattice_size, index, counts);
@@ -186,10 +205,10 @@ Tensor mix_taps(Tensor weight, Tensor mixture, Ints index, Ints counts, int64_t 
   return taps;
 }
 
-Tensor gather_taps(Tensor grad, Tensor mixture, Ints index, Ints counts) {
+Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
   STD_TORCH_CHECK(grad.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
                   "cpu_gather_taps: grad must be 3-D and mixture 1-D with one entry per candidate");
-  const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.size()), grad.size(2),
+  const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
                      index, counts);
   const Tensor weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   call.run(grad, mixture, weight, [&](const auto& table, auto* g, auto* m, auto* out, void* workspace) {
@@ -198,7 +217,7 @@ Tensor gather_taps(Tensor grad, Tensor mixture, Ints index, Ints counts) {
   return weight;
 }
 
-Tensor mixture_grad(Tensor grad, Tensor weight, Ints index, Ints counts) {
+Tensor mixture_grad(Tensor grad, Tensor weight, Tensor index, Ints counts) {
   STD_TORCH_CHECK(
       grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1),
       "cpu_mixture_grad: grad and weight must be 3-D with the same channels");
@@ -214,20 +233,21 @@ Tensor mixture_grad(Tensor grad, Tensor weight, Ints index, Ints counts) {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
-      "fourier_tap_conv(Tensor x, Tensor taps, int[] offsets, int[] out_size, int[] stride, int[] length, int groups, "
+      "fourier_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int[] length, int groups, "
       "bool circular) -> "
       "Tensor");
   m.def(
-      "fourier_tap_conv_input_grad(Tensor grad, Tensor taps, int[] offsets, int[] input_size, int[] stride, int[] "
+      "fourier_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int[] "
       "length, int groups, "
       "bool circular) -> Tensor");
   m.def(
-      "fourier_tap_conv_weight_grad(Tensor grad, Tensor x, int[] offsets, int[] stride, int[] length, int groups, bool "
+      "fourier_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int[] length, int groups, "
+      "bool "
       "circular) -> "
       "Tensor");
-  m.def("cpu_mix_taps(Tensor weight, Tensor mixture, int[] index, int[] counts, int lattice_size) -> Tensor");
-  m.def("cpu_gather_taps(Tensor grad, Tensor mixture, int[] index, int[] counts) -> Tensor");
-  m.def("cpu_mixture_grad(Tensor grad, Tensor weight, int[] index, int[] counts) -> Tensor");
+  m.def("cpu_mix_taps(Tensor weight, Tensor mixture, Tensor index, int[] counts, int lattice_size) -> Tensor");
+  m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
+  m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .._load import LOAD
-from ..taps import fast_length, transform_length
+from ..taps import fast_length, is_smooth, transform_length
 from .engine import Engine
 from .problem import MixProblem, Problem
 
@@ -23,14 +23,20 @@ class Plan:
     """How the compiled operators are to compute a convolution.
 
     Attributes:
-        offsets: Flat, as the compiled operator takes them.
+        offsets: int64 on the CPU, flat: converting hundreds of Python integers would cost more than a small layer does.
+        out: Pixels per axis that the compiled operator computes.
+        stride: Its step. One with a prime factor above 5 divides no fast length: there every pixel is computed.
+        keep: Step between the computed pixels that are wanted: 1, but for such strides.
         lengths: Transform length per axis.
         circular: Whether the transform's own period does the wrapping.
         wrapped: Per axis, the input positions (modulo size) that are laid side by side before a plain convolution,
             where no even, smooth transform is as long as the input and can wrap by itself. Else None.
     """
 
-    offsets: tuple[int, ...]
+    offsets: Tensor
+    out: tuple[int, ...]
+    stride: tuple[int, ...]
+    keep: tuple[int, ...]
     lengths: tuple[int, ...]
     circular: bool
     wrapped: tuple[tuple[int, ...], ...] | None
@@ -41,16 +47,19 @@ def plan(
     offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], circular: bool
 ) -> Plan:
     """The plan for one geometry; ``offsets`` flat, the rest per axis."""
+    keep = tuple(1 if is_smooth(step) else step for step in stride)
+    out = tuple(skip * (m - 1) + 1 for m, skip in zip(out, keep, strict=True))
+    stride = tuple(step // skip for step, skip in zip(stride, keep, strict=True))
     ndim = len(size)
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
-        return Plan(offsets, _lengths(rows, size, out, stride), False, None)
+        return Plan(_numbers(offsets), out, stride, keep, _lengths(rows, size, out, stride), False, None)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
         for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
     ):
-        return Plan(offsets, size, True, None)
+        return Plan(_numbers(offsets), out, stride, keep, size, True, None)
     near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
@@ -60,7 +69,12 @@ def plan(
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
-    return Plan(tuple(o for row in moved for o in row), lengths, False, wrapped)
+    return Plan(_numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped)
+
+
+@functools.lru_cache(maxsize=1024)
+def _numbers(values: tuple[int, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64)
 
 
 def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
@@ -97,9 +111,10 @@ class FourierEngine(Engine):
         self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
-        return _compiled("fourier_tap_conv")(
-            _wrap(x, how), taps, how.offsets, out_size, stride, how.lengths, groups, how.circular
+        y = _compiled("fourier_tap_conv")(
+            _wrap(x, how), taps, how.offsets, how.out, how.stride, how.lengths, groups, how.circular
         )
+        return _thin(y, how)
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
@@ -107,7 +122,7 @@ class FourierEngine(Engine):
         how = plan(tuple(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
         size = input_size if how.wrapped is None else [len(positions) for positions in how.wrapped]
         wide = _compiled("fourier_tap_conv_input_grad")(
-            grad, taps, how.offsets, size, stride, how.lengths, groups, how.circular
+            _spread(grad, how), taps, how.offsets, size, how.stride, how.lengths, groups, how.circular
         )
         return _unwrap(wide, how, input_size)
 
@@ -116,17 +131,17 @@ class FourierEngine(Engine):
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
         return _compiled("fourier_tap_conv_weight_grad")(
-            grad, _wrap(x, how), how.offsets, stride, how.lengths, groups, how.circular
+            _spread(grad, how), _wrap(x, how), how.offsets, how.stride, how.lengths, groups, how.circular
         )
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
-        return _compiled("cpu_mix_taps")(weight, mixture, index, counts, lattice_size)
+        return _compiled("cpu_mix_taps")(weight, mixture, _numbers(tuple(index)), counts, lattice_size)
 
     def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return _compiled("cpu_gather_taps")(grad, mixture, index, counts)
+        return _compiled("cpu_gather_taps")(grad, mixture, _numbers(tuple(index)), counts)
 
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return _compiled("cpu_mixture_grad")(grad, weight, index, counts)
+        return _compiled("cpu_mixture_grad")(grad, weight, _numbers(tuple(index)), counts)
 
 
 @functools.cache
@@ -146,4 +161,24 @@ def _unwrap(wide: Tensor, how: Plan, input_size: Ints) -> Tensor:
     for axis, positions in enumerate(how.wrapped or (), start=2):
         shape = (*wide.shape[:axis], input_size[axis - 2], *wide.shape[axis + 1 :])
         wide = wide.new_zeros(shape).index_add_(axis, torch.tensor(positions), wide)
+    return wide
+
+
+def _thin(y: Tensor, how: Plan) -> Tensor:
+    """The pixels of ``y`` that are wanted."""
+    return y if max(how.keep) == 1 else _kept(y, how).clone(memory_format=torch.contiguous_format)
+
+
+def _spread(grad: Tensor, how: Plan) -> Tensor:
+    """The adjoint of :func:`_thin`."""
+    if max(how.keep) == 1:
+        return grad
+    wide = grad.new_zeros((*grad.shape[:2], *how.out))
+    _kept(wide, how).copy_(grad)
+    return wide
+
+
+def _kept(wide: Tensor, how: Plan) -> Tensor:
+    for axis, skip in enumerate(how.keep, start=2):
+        wide = wide[(slice(None),) * axis + (slice(None, None, skip),)]
     return wide

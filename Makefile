@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools-installed
 PACKAGE := $(VENV)/.package-installed
 COMPILED := $(VENV)/.kernels-compiled
-CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) 2>/dev/null)
+CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help

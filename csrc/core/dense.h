@@ -76,7 +76,7 @@ struct DenseTransfer {
     w.from_spectrum = arena.take<Cx<T>>(from.spectrum_size());
     w.to_spectrum = arena.take<Cx<T>>(to.spectrum_size());
     w.row_scratch = arena.take<Cx<T>>(count * larger(from.scratch(), to.scratch()));
-    w.weights = arena.take<Vec<T>>(weight_groups() * depth * taps.count);
+    w.weights = arena.take<Vec<T>>(weight_groups() * depth * taps.count());
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
@@ -101,7 +101,7 @@ struct DenseTransfer {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t j = i / depth * kLanes<T>, k = i % depth, stride = forward ? depth : 1;
         load_taps(taps, problem.num_taps, weight + weight_row(k, j) * problem.num_taps,
-                  Lanes<T>::strided(stride * problem.num_taps, width - j), scale, w.weights + i * taps.count,
+                  Lanes<T>::strided(stride * problem.num_taps, width - j), scale, w.weights + i * taps.count(),
                   w.tap_rows + worker * problem.num_taps);
       }
     });
@@ -128,7 +128,7 @@ struct DenseTransfer {
       worker.tap_column.set_frequency(g + alias * to.cols->n, forward ? 1 : -1);
       for (int64_t k = 0; k < depth; ++k) {
         const int64_t at = (alias * depth + k) * tile_column();
-        worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count,
+        worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count(),
                                    [=](int64_t y, Cx<T> value) { store(at + y, value); });
       }
     }

@@ -21,7 +21,7 @@ struct DenseWeightGrad {
         width(in.channels), tap_vectors(0) {
     out.lanes_are_batch = false;
     in.lanes_are_batch = ceil_div(batch, kLanes<T>) * width < ceil_div(width, kLanes<T>) * batch;
-    tap_vectors = out.groups() * width * taps.count;
+    tap_vectors = out.groups() * width * taps.count();
   }
 
   struct Worker {
@@ -102,7 +102,7 @@ struct DenseWeightGrad {
         for (int64_t j = 0; j < block; ++j) {
           const Cx<T>* sums = worker.product + j * column;
           worker.tap_column.accumulate([sums](int64_t y) { return sums[y]; }, weight,
-                                       worker.gradient + (group * width + j0 + j) * taps.count);
+                                       worker.gradient + (group * width + j0 + j) * taps.count());
         }
       }
     }
@@ -112,10 +112,10 @@ struct DenseWeightGrad {
     const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_pieces(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        Vec<T>* sum = w.workers[0].gradient + i * taps.count;
+        Vec<T>* sum = w.workers[0].gradient + i * taps.count();
         for (int64_t other = 1; other < pieces; ++other) {
-          const Vec<T>* more = w.workers[other].gradient + i * taps.count;
-          for (int64_t t = 0; t < taps.count; ++t)
+          const Vec<T>* more = w.workers[other].gradient + i * taps.count();
+          for (int64_t t = 0; t < taps.count(); ++t)
             sum[t] += more[t];
         }
         const int64_t o = i / width * kLanes<T>, c = i % width;

@@ -66,7 +66,7 @@ struct Depthwise {
     const Maps<T> in = side(false), out = side(true);
     Workspace w;
     w.weights = arena.take<Cx<T>>((weight_grad ? count : 1) * weight_size());
-    w.tap_gradient = arena.take<Vec<T>>(weight_grad ? patterns * multiplier * taps.count : 0);
+    w.tap_gradient = arena.take<Vec<T>>(weight_grad ? patterns * multiplier * taps.count() : 0);
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
@@ -77,7 +77,7 @@ struct Depthwise {
       worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
       worker.row_scratch = arena.take<Cx<T>>(larger(in.scratch(), out.scratch()));
       worker.tap_row = arena.take<Vec<T>>(problem.num_taps);
-      worker.taps_in_lanes = arena.take<Vec<T>>(taps.count);
+      worker.taps_in_lanes = arena.take<Vec<T>>(taps.count());
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
       if (w.workers) w.workers[i] = worker;
     }
@@ -235,8 +235,8 @@ struct Depthwise {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(-1);
       for (int64_t i = begin; i < end; ++i) {
-        Vec<T>* gradient = w.tap_gradient + i * taps.count;
-        for (int64_t t = 0; t < taps.count; ++t)
+        Vec<T>* gradient = w.tap_gradient + i * taps.count();
+        for (int64_t t = 0; t < taps.count(); ++t)
           gradient[t] = Vec<T>{};
         for (int64_t f = 0; f < frequencies(); ++f) {
           const Cx<T>* products = w.weights + (i * weight_columns() + f) * column();
@@ -258,10 +258,9 @@ struct Depthwise {
     for (int64_t pattern = 0; pattern < patterns; ++pattern) {
       const Lanes<T> lanes = pattern_lanes(pattern);
       for (int64_t m = 0; m < multiplier; ++m) {
-        const Vec<T>* gradient = w.tap_gradient + (pattern * multiplier + m) * taps.count;
+        const Vec<T>* gradient = w.tap_gradient + (pattern * multiplier + m) * taps.count();
         for (int l = 0; l < kLanes<T>; ++l)
-          for (int64_t t = 0; t < taps.count; ++t)
-            weight_gradient[lanes.offset[l] + m * problem.num_taps + taps.tap[t]] += scale * gradient[t][l];
+          add_taps(taps, gradient, l, scale, weight_gradient + lanes.offset[l] + m * problem.num_taps);
       }
     }
   }

@@ -144,18 +144,34 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
   for (int64_t t : order) {
     if (row_pos_.empty() || row_pos_.back() != row(t)) {
       row_pos_.push_back(row(t));
-      row_start_.push_back(static_cast<int64_t>(tap_.size()));
+      row_start_.push_back(static_cast<int64_t>(plus_.size()));
     }
-    tap_.push_back(t);
-    col_pos_.push_back(modulo(offsets[2 * t + 1], problem.length[1]));
+    add(t, modulo(offsets[2 * t + 1], problem.length[1]), problem.length[1]);
   }
-  row_start_.push_back(static_cast<int64_t>(tap_.size()));
+  row_start_.push_back(static_cast<int64_t>(plus_.size()));
+}
+
+// Joins the first pair of the current row that waits for this tap, or opens one. Repeated offsets each open their own.
+void SortedTaps::add(int64_t tap, int64_t column, int64_t length) {
+  const bool is_plus = 2 * column <= length;
+  const int64_t key = is_plus ? column : length - column;
+  std::vector<int64_t>&side = is_plus ? plus_ : minus_, &other = is_plus ? minus_ : plus_;
+  for (size_t pair = static_cast<size_t>(row_start_.back()); pair < plus_.size(); ++pair) {
+    if (col_pos_[pair] == key && side[pair] < 0) {
+      side[pair] = tap;
+      return;
+    }
+  }
+  col_pos_.push_back(key);
+  side.push_back(tap);
+  other.push_back(-1);
 }
 
 TapList SortedTaps::list() const {
-  return {static_cast<int64_t>(tap_.size()),
+  return {static_cast<int64_t>(plus_.size()),
           static_cast<int64_t>(row_pos_.size()),
-          tap_.data(),
+          plus_.data(),
+          minus_.data(),
           col_pos_.data(),
           row_start_.data(),
           row_pos_.data()};

@@ -19,14 +19,18 @@ struct ConvProblem {
 
 enum class ConvOp { forward, input_grad, weight_grad };
 
-// Taps that can reach a pixel, sorted by row offset. `tap` says where each lies in the stored order; `row_pos` and
-// `col_pos` are offsets modulo the transform length, so they index the transform.
+// Taps that can reach a pixel, by row offset, and in each row in pairs of opposite column offsets: a pair's transform
+// is even * cos + i odd * sin, with even the sum of its two weights and odd their difference. Offsets are modulo the
+// transform length, so they index the transform.
 struct TapList {
-  int64_t count, rows;
-  const int64_t* tap;        // [count]
-  const int64_t* col_pos;    // [count]
-  const int64_t* row_start;  // [rows + 1], into tap and col_pos
+  int64_t pairs, rows;
+  const int64_t* plus;       // [pairs]: where the tap at col_pos lies in the stored order, or -1
+  const int64_t* minus;      // [pairs]: likewise the tap at -col_pos
+  const int64_t* col_pos;    // [pairs]
+  const int64_t* row_start;  // [rows + 1], into the pairs
   const int64_t* row_pos;    // [rows]
+
+  int64_t count() const { return 2 * pairs; }  // even and odd part of every pair
 };
 
 // Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i]; candidate m owns

@@ -14,7 +14,7 @@ struct TapColumn {
   TapList taps;
   const LengthPlan<T>* rows;  // transform along a column, of length[0]
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
-  T* twiddle;                 // [count] pairs (cos, sin) of 2 pi f offset / length[1], for the current f
+  T* twiddle;                 // [pairs] of (cos, sin) of 2 pi f offset / length[1], for the current f
   int64_t* row_at;            // [length[0]]: the row of taps that enters the transform there, or -1
   Cx<T>* sums;                // [rows]
   Cx<T>* buffer;              // [2 length[0]]
@@ -23,7 +23,7 @@ struct TapColumn {
     return {taps,
             &rows,
             &cols,
-            arena.take<T>(2 * taps.count),
+            arena.take<T>(taps.count()),
             arena.take<int64_t>(rows.n),
             arena.take<Cx<T>>(taps.rows),
             arena.take<Cx<T>>(2 * rows.n)};
@@ -37,21 +37,21 @@ struct TapColumn {
       row_at[sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r]] = r;
   }
   void set_frequency(int64_t f, int sign) {
-    for (int64_t t = 0; t < taps.count; ++t) {
+    for (int64_t t = 0; t < taps.pairs; ++t) {
       const T* root = cols->root + 2 * ((f * taps.col_pos[t]) % cols->n);
       twiddle[2 * t] = root[0];
       twiddle[2 * t + 1] = sign < 0 ? -root[1] : root[1];
     }
   }
 
-  // store(y, spectrum of the column at row frequency y) from the transposed weights w[count].
+  // store(y, spectrum of the column at row frequency y) from even and odd parts w[count].
   template <class Store>
   DASH_INLINE void spectrum(const Vec<T>* w, const Store& store) {
     for (int64_t r = 0; r < taps.rows; ++r) {
       Vec<T> re{}, im{};
-      for (int64_t t = taps.row_start[r]; t < taps.row_start[r + 1]; ++t) {
-        re += w[t] * twiddle[2 * t];
-        im += w[t] * twiddle[2 * t + 1];
+      for (int64_t t = 2 * taps.row_start[r]; t < 2 * taps.row_start[r + 1]; t += 2) {
+        re += w[t] * twiddle[t];
+        im += w[t + 1] * twiddle[t + 1];
       }
       sums[r] = {re, im};
     }
@@ -61,8 +61,8 @@ struct TapColumn {
     fft(rows->complex, rows->n, rows->n, entry, store, buffer);
   }
 
-  // gradient[t] += weight * Re(sum_y load(y) exp(-2 pi i (y row_offset / length[0] + f col_offset / length[1]))): both
-  // signs are minus.
+  // Adds to the gradients of even and odd parts: gradient of tap t = weight * Re(sum_y load(y) exp(-2 pi i (y
+  // row_offset / length[0] + f col_offset / length[1]))), so that both signs are minus.
   template <class Load>
   DASH_INLINE void accumulate(const Load& load, T weight, Vec<T>* gradient) {
     const int64_t* at = row_at;
@@ -73,30 +73,48 @@ struct TapColumn {
     fft(rows->complex, rows->n, rows->n, load, keep, buffer);
     for (int64_t r = 0; r < taps.rows; ++r) {
       const Cx<T> s = scaled(sums[r], weight);
-      for (int64_t t = taps.row_start[r]; t < taps.row_start[r + 1]; ++t)
-        gradient[t] += s.re * twiddle[2 * t] - s.im * twiddle[2 * t + 1];
+      for (int64_t t = 2 * taps.row_start[r]; t < 2 * taps.row_start[r + 1]; t += 2) {
+        gradient[t] += s.re * twiddle[t];
+        gradient[t + 1] -= s.im * twiddle[t + 1];
+      }
     }
   }
 };
 
-// out[t] = scale * (tap t, in the order of `taps`) of every lane's weight row; `row` is scratch of num_taps vectors.
+// Even and odd parts of every lane's weight row, times scale; `row` is scratch of num_taps vectors.
 template <class T>
-inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, const Lanes<T>& lanes, T scale, Vec<T>* out,
-                      Vec<T>* row) {
+inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, const Lanes<T>& lanes, T scale,
+                      Vec<T>* parts, Vec<T>* row) {
   load_lanes(base, lanes, num_taps, row);
-  for (int64_t t = 0; t < taps.count; ++t)
-    out[t] = row[taps.tap[t]] * scale;
+  for (int64_t pair = 0; pair < taps.pairs; ++pair) {
+    const Vec<T> plus = taps.plus[pair] < 0 ? Vec<T>{} : row[taps.plus[pair]] * scale;
+    const Vec<T> minus = taps.minus[pair] < 0 ? Vec<T>{} : row[taps.minus[pair]] * scale;
+    parts[2 * pair] = plus + minus;
+    parts[2 * pair + 1] = plus - minus;
+  }
 }
 
-// The adjoint: taps that reach no pixel have gradient zero.
+// The adjoint of load_taps: taps that reach no pixel have gradient zero.
 template <class T>
-inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* gradient, T scale, T* base,
+inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* parts, T scale, T* base,
                        const Lanes<T>& lanes, Vec<T>* row) {
   for (int64_t t = 0; t < num_taps; ++t)
     row[t] = Vec<T>{};
-  for (int64_t t = 0; t < taps.count; ++t)
-    row[taps.tap[t]] = gradient[t];
+  for (int64_t pair = 0; pair < taps.pairs; ++pair) {
+    if (taps.plus[pair] >= 0) row[taps.plus[pair]] = parts[2 * pair] + parts[2 * pair + 1];
+    if (taps.minus[pair] >= 0) row[taps.minus[pair]] = parts[2 * pair] - parts[2 * pair + 1];
+  }
   store_lanes(base, lanes, num_taps, row, scale);
+}
+
+// The same for one lane, added to what is there.
+template <class T>
+inline void add_taps(const TapList& taps, const Vec<T>* parts, int lane, T scale, T* row) {
+  for (int64_t pair = 0; pair < taps.pairs; ++pair) {
+    const T even = parts[2 * pair][lane], odd = parts[2 * pair + 1][lane];
+    if (taps.plus[pair] >= 0) row[taps.plus[pair]] += scale * (even + odd);
+    if (taps.minus[pair] >= 0) row[taps.minus[pair]] += scale * (even - odd);
+  }
 }
 
 }  // namespace DASH_ISA

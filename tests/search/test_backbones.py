@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""WRN-16-w has the parameters, strides and searched layers that DASH's backbone has."""
+"""WRN-16-w and ResNet1D have the parameters, strides and searched layers that DASH's backbones have."""
 
 import pytest
 import torch
 from torch import nn
 
-from dash_search.backbones import WideResNet
+import dash_kernels as dk
+from dash_search.backbones import ResNet1D, WideResNet
 
 # (input channels, outputs, dense): parameters at w = 1, at w = 4
 COUNTS = {
@@ -71,3 +72,74 @@ def test_initialisation_and_momentum() -> None:
 def test_bad_arguments(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WideResNet(**arguments)  # type: ignore[arg-type]
+
+
+# (input channels, outputs, dense): parameters
+COUNTS_1D = {
+    "ECG": (1, 4, False, 2_240),
+    "MNIST": (1, 10, False, 32_570),
+    "Satellite": (1, 24, False, 506_840),
+    "DeepSEA": (4, 36, False, 510_116),
+    "MUSIC": (88, 88, True, 565_208),
+}
+
+
+@pytest.mark.parametrize("task", COUNTS_1D)
+def test_parameter_counts_of_sequences(task: str) -> None:
+    in_channels, outputs, dense, expected = COUNTS_1D[task]
+    model = ResNet1D(in_channels, outputs, dense=dense)
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+def convolutions(model: nn.Module) -> list[nn.Conv1d]:
+    return [m for m in model.modules() if isinstance(m, nn.Conv1d) and m.kernel_size != (1,)]
+
+
+def test_nine_convolutions_of_which_the_search_keeps_two_dense() -> None:
+    model = ResNet1D(1, 10)
+    assert [conv.kernel_size for conv in convolutions(model)] == [(8,), (5,), (3,)] * 3
+    assert [i for i, conv in enumerate(convolutions(model)) if conv.in_channels != conv.out_channels] == [0, 3]
+    assert [block.shortcut is None for block in model.blocks] == [False, False, True]
+    report = dk.convert(model, dk.SearchSpace((3, 5), (1, 7)))
+    assert len(report.replaced) == 9 and [row.replaced for row in report.rows].count(False) == 2
+    assert {report.rows[i].reason for i, row in enumerate(report.rows) if not row.replaced} == {
+        "its kernel has one tap"
+    }
+
+
+def test_shapes_of_sequences() -> None:
+    x = torch.randn(2, 3, 21)
+    assert ResNet1D(3, 7)(x).shape == (2, 7)
+    assert ResNet1D(3, 7, dense=True)(x).shape == (2, 7, 21)
+    assert ResNet1D(3, 7, channels=5).blocks[2].convs[0].conv.in_channels == 10
+
+
+def seen_by_step(model: nn.Module, step: int, length: int) -> list[int]:
+    """The input steps that an output step of a dense network depends on."""
+    x = torch.randn(1, 2, length, dtype=torch.float64, requires_grad=True)
+    model.double().eval()(x)[0, :, step].sum().backward()
+    assert x.grad is not None
+    # a transform rounds: nothing that is not there is larger than that
+    return [int(i) for i in (x.grad.abs().sum(dim=(0, 1)) > 1e-12).nonzero()]
+
+
+@pytest.mark.parametrize("stage", ["default", "search", "found"])
+def test_padding_is_the_same_in_every_stage(stage: str) -> None:
+    """Centred stays centred and causal stays causal with the default, the mixed and the chosen kernels."""
+    length, step = 61, 40
+    for causal in (False, True):
+        model = ResNet1D(2, 3, channels=4, dense=True, causal=causal)
+        if stage == "search":
+            dk.convert(model, dk.SearchSpace((3, 5), (1, 3)))
+        elif stage == "found":
+            names = [name for name, m in model.named_modules() if isinstance(m, dk.Conv1d)]
+            dk.apply_architecture(model, {name: {"kernel_size": [5], "dilation": [3]} for name in names})
+        seen = seen_by_step(model, step, length)
+        assert min(seen) < step
+        assert max(seen) == step if causal else max(seen) > step + 9
+
+
+@pytest.mark.parametrize("name", ["in_channels", "outputs", "channels"])
+def test_bad_arguments_of_sequences(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        ResNet1D(**{"in_channels": 1, "outputs": 1, name: 0})  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The convolutional networks that the built-in tasks search, as ordinary modules."""
 
+from .resnet1d import ResNet1D
 from .wrn import WideResNet
 
-__all__ = ["WideResNet"]
+__all__ = ["ResNet1D", "WideResNet"]

@@ -4,10 +4,11 @@
 from .config import Config
 from .core import Result, search
 from .errors import DashSearchError, DataError, RunFolderError, SettingsError, TrainingError
-from .metrics import ACCURACY, Metric
+from .metrics import ACCURACY, RELATIVE_L2, Metric
 
 __all__ = [
     "ACCURACY",
+    "RELATIVE_L2",
     "Config",
     "DashSearchError",
     "DataError",

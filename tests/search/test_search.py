@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import dash_kernels as dk
 from dash_search import ACCURACY, Config, Metric, Result, RunFolderError, SettingsError, TrainingError, search
+from dash_search.backbones import ResNet1D
 
 from .conftest import Problem
 
@@ -163,6 +164,43 @@ def first_alphas(problem: Problem, run_dir: Path, config: Config = TINY, scale: 
         problem, run_dir, one_step, loss=lambda output, target: scale * nn.functional.cross_entropy(output, target)
     )
     return list(result.history[0]["alphas"].values())
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_compiled_engine_finds_the_alphas_of_the_reference(problem: Problem, tmp_path: Path, axes: int) -> None:
+    if dk.engines()["fourier"] is not None:
+        pytest.skip(f"fourier cannot run here: {dk.engines()['fourier']}")
+    model = (ResNet1D(1, 2, channels=2) if axes == 1 else problem.model).double()
+
+    def of_float64(batches: Any, shuffle: bool = False) -> DataLoader[Any]:
+        images, classes = batches.dataset.tensors
+        return DataLoader(
+            TensorDataset((images.flatten(2) if axes == 1 else images).double(), classes), 8, shuffle=shuffle
+        )
+
+    alphas = {}
+    for engine in ("reference", "fourier"):
+        ten_steps = TINY.model_copy(update={"engine": engine, "search_epochs": 2, "search_fraction": 0.7, "epochs": 1})
+        result = search(
+            model,
+            of_float64(problem.train, shuffle=True),
+            of_float64(problem.valid),
+            ten_steps,
+            loss=nn.functional.cross_entropy,
+            metric=ACCURACY,
+            run_dir=tmp_path / engine,
+        )
+        used = json.loads((result.run_dir / "engines.json").read_text())
+        assert {name for passes in used.values() for name in passes.values()} == {engine}
+        alphas[engine] = [
+            torch.tensor(list(r["alphas"].values()), dtype=torch.float64)
+            for r in result.history
+            if r["stage"] == "search"
+        ]
+    first, last = alphas["reference"]
+    assert float((first - last).abs().min()) > 1e-6  # every logit moved
+    for wanted, got in zip(alphas["reference"], alphas["fourier"], strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_logits_are_clipped_apart_from_the_weights(problem: Problem, tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The flows: splits, normalisation, and what is scored."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from dash_search import RELATIVE_L2, DataError
+from dash_search.metrics import relative_l2
+from dash_search.run import run_task
+from dash_search.tasks import TASKS, darcy16
+
+TASK = TASKS["darcy16"]
+
+
+def tensors() -> dict[str, tuple[Tensor, Tensor]]:
+    splits: Any = TASK.load()
+    return {name: getattr(splits, name).tensors for name in ("train", "valid", "test")}
+
+
+def test_parts_and_channels(flows: Path) -> None:
+    parts = tensors()
+    assert [len(y) for _, y in parts.values()] == [36, 4, 6]
+    inputs, targets = parts["train"]
+    assert inputs.shape[1:] == (3, 16, 16) and targets.shape[1:] == (16, 16)
+    assert inputs.is_contiguous() and targets.is_contiguous() and inputs.dtype == targets.dtype == torch.float32
+    steps = torch.linspace(0, 1, 16)
+    assert torch.equal(inputs[5, 1], steps.expand(16, 16)) and torch.equal(inputs[5, 2], steps.expand(16, 16).T)
+    fields = torch.load(darcy16.TRAIN_FILE.path(), weights_only=True)  # the validation part is the end of the file
+    assert torch.equal(targets, fields["y"][:36]) and torch.equal(parts["valid"][1], fields["y"][36:])
+
+
+def test_normalisers_know_the_training_part_alone(flows: Path) -> None:
+    inputs, _ = tensors()["train"]
+    coefficient = inputs[:, 0]
+    assert coefficient.mean(dim=0).abs().max() < 1e-5 and (coefficient.std(dim=0) - 1).abs().max() < 1e-3
+    _, targets = tensors()["train"]
+    decode = TASK.load().decode
+    torch.testing.assert_close(decode(torch.zeros(16, 16)), targets.mean(dim=0))
+    torch.testing.assert_close(decode(torch.ones(16, 16)), targets.mean(dim=0) + targets.std(dim=0) + 1e-5)
+    assert not decode(torch.zeros(16, 16))[0].any()  # a constant row divides by no zero
+
+
+def test_relative_l2() -> None:
+    targets = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    outputs = torch.tensor([[3.0, 4.5], [1.0, 2.0]])
+    assert relative_l2(outputs, targets).tolist() == pytest.approx([0.1, 0.5])
+    assert RELATIVE_L2.compute(outputs, targets) == pytest.approx(0.3)
+    assert not RELATIVE_L2.higher_is_better
+    assert float(darcy16.loss(outputs, targets)) == pytest.approx(0.6)
+    with pytest.raises(ValueError, match=r"outputs are \(2, 1, 2\)"):
+        relative_l2(outputs[:, None], targets)
+
+
+def test_scores_are_of_decoded_outputs_over_the_whole_part(flows: Path, tmp_path: Path) -> None:
+    budget = {"search_epochs": 1, "epochs": 1, "kernel_sizes": (3,), "dilations": (1, 3), "plain": False}
+    config = TASK.defaults.model_copy(update={**budget, "batch_size": 4})
+    result = run_task(TASK, config, tmp_path / "run", resume=False, console=Console(quiet=True))
+    splits: Any = TASK.load()
+    inputs, targets = splits.test.tensors  # 6 samples in batches of 4 and 2
+    with torch.no_grad():
+        outputs = splits.decode(result.model.eval()(inputs))
+    expected = ((outputs - targets).flatten(1).norm(dim=1) / targets.flatten(1).norm(dim=1)).mean()
+    assert result.scores["searched"]["test"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def saved(value: object) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x",
+        saved([1, 2]),
+        saved({"x": torch.zeros(2, 3, 3)}),
+        saved({"x": torch.zeros(2, 3, 3), "y": torch.zeros(2, 3)}),
+        saved({"x": Path("no tensor")}),  # an object, which a safe reader refuses
+    ],
+)
+def test_unreadable_fields(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "fields.pt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="does not hold fields x and y"):
+        darcy16.read_fields(path)

@@ -49,7 +49,7 @@ FLOWS = {"train": 40, "test": 6}
 
 
 def flows_file(count: int, seed: int) -> bytes:
-    """Fields as in the wheel: a boolean coefficient, samples last in memory, and a pressure that is zero on one side."""
+    """Fields as in the wheel: a boolean coefficient, samples last in memory, and a pressure zero on one side."""
     generator = torch.Generator().manual_seed(seed)
     coefficient = torch.rand(16, 16, count, generator=generator) > 0.5
     pressure = 2 + coefficient.float() + 0.1 * torch.randn(16, 16, count, generator=generator)

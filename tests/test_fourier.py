@@ -120,3 +120,32 @@ def test_layers_of_the_tasks_are_exact(
         )
         for name, ours, truth in zip(("y", "grad x", "grad taps"), got, exact, strict=True):
             assert relative_error(ours, truth) <= bar * torch.finfo(dtype).eps, f"{name}, {dtype}"
+
+
+@pytest.mark.parametrize(("n", "groups"), [(4000, 1), (16001, 1), (16000, 4), (65536, 1)])
+def test_long_series_are_exact(n: int, groups: int) -> None:
+    """The sum over frequencies behind a weight gradient must not round as one long sum does."""
+    offsets = tuple(range(-4, 5))
+    x, grad = torch.randn(1, 4, n), torch.randn(1, 4, n)
+    exact = torch.zeros(4, 4 // groups, 9, dtype=torch.float64)
+    padded = torch.nn.functional.pad(x.double(), (4, 4))
+    for t in range(9):
+        shifted = padded[0, :, t : t + n].split(1000, dim=-1)
+        products = [
+            g[0] @ v.T if groups == 1 else (g[0] * v).sum(-1, keepdim=True)
+            for g, v in zip(grad.double().split(1000, dim=-1), shifted, strict=True)
+        ]
+        exact[:, :, t] = torch.stack(products).sum(0)
+    got = FourierEngine().tap_conv_weight_grad(grad, x, offsets, (1,), groups, False)
+    assert relative_error(got, exact) <= 4 * torch.finfo(torch.float32).eps
+
+
+def test_the_default_device_does_not_reach_the_engine() -> None:
+    layer, x = dk.MixedConv1d(2, 2, kernel_sizes=(3, 5), dilations=(1, 6)), torch.randn(1, 2, 31)
+    with torch.device("meta"):
+        assert layer(x).device.type == "cpu"
+    assert layer(x).device.type == "cpu"
+
+
+def test_a_stride_beyond_the_input_costs_no_long_transform() -> None:
+    assert plan((0, 1, 2), (1000,), (1,), (10**6,), False).lengths[0] <= 2000

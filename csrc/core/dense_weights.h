@@ -27,7 +27,8 @@ struct DenseWeightGrad {
   struct Worker {
     Cx<T>*out_columns, *product, *buffer;
     Factor<T>* in_columns;
-    Vec<T>* gradient;  // [group of output channels][input channel][tap]
+    // [group of output channels][input channel][tap]: the sum so far, and that of the latest frequencies
+    Vec<T>*gradient, *partial;
     TapColumn<T> tap_column;
   };
   struct Workspace {
@@ -52,6 +53,7 @@ struct DenseWeightGrad {
       worker.product = arena.take<Cx<T>>(kBlock * column_stride(full_rows.n));
       worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
       worker.gradient = arena.take<Vec<T>>(tap_vectors);
+      worker.partial = arena.take<Vec<T>>(tap_vectors);
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
       if (w.workers) w.workers[i] = worker;
     }
@@ -102,7 +104,7 @@ struct DenseWeightGrad {
         for (int64_t j = 0; j < block; ++j) {
           const Cx<T>* sums = worker.product + j * column;
           worker.tap_column.accumulate([sums](int64_t y) { return sums[y]; }, weight,
-                                       worker.gradient + (group * width + j0 + j) * taps.count());
+                                       worker.partial + (group * width + j0 + j) * taps.count());
         }
       }
     }
@@ -133,17 +135,22 @@ struct DenseWeightGrad {
       w.p_offset[b] = b * out.product_column();
       w.q_offset[b] = scalar_at(b, 0);
     }
-    const int64_t frequencies = full_cols.n / 2 + 1, pieces = larger(1, smaller(workers.count, frequencies));
+    const int64_t frequencies = full_cols.n / 2 + 1, block = carry_after(frequencies),
+                  pieces = larger(1, smaller(workers.count, frequencies));
     for (int64_t i = 0; i < pieces; ++i)
       w.workers[i].tap_column.prepare(-1);
     for (int64_t group = 0; group < problem.groups; ++group) {
       out.transform_rows(out_gradient + group * out.channels * out.map, w.out_spectrum, w.row_scratch, workers);
       in.transform_rows(input + group * width * in.map, w.in_spectrum, w.row_scratch, workers);
       parallel_pieces(workers, frequencies, [&](int64_t worker, int64_t begin, int64_t end) {
+        Worker& own = w.workers[worker];
         for (int64_t t = 0; t < tap_vectors; ++t)
-          w.workers[worker].gradient[t] = Vec<T>{};
-        for (int64_t f = begin; f < end; ++f)
-          multiply(w, w.workers[worker], f);
+          own.gradient[t] = own.partial[t] = Vec<T>{};
+        for (int64_t f = begin; f < end; ++f) {
+          multiply(w, own, f);
+          if ((f - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
+        }
+        carry<T>(own.partial, tap_vectors, own.gradient);
       });
       store_gradient(w, pieces, result + group * out.channels * width * problem.num_taps, workers);
     }

@@ -231,13 +231,14 @@ struct Depthwise {
   // Sums the workers' products, reads the taps off their inverse transforms, and adds up the lanes that hold the same
   // channel.
   void gather_weight_gradient(const Workspace& w, int64_t pieces, T* weight_gradient, const Workers& workers) const {
+    const int64_t block = carry_after(frequencies());
     parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(-1);
       for (int64_t i = begin; i < end; ++i) {
-        Vec<T>* gradient = w.tap_gradient + i * taps.count();
+        Vec<T>*const gradient = w.tap_gradient + i * taps.count(), *const partial = worker.taps_in_lanes;
         for (int64_t t = 0; t < taps.count(); ++t)
-          gradient[t] = Vec<T>{};
+          gradient[t] = partial[t] = Vec<T>{};
         for (int64_t f = 0; f < frequencies(); ++f) {
           const Cx<T>* products = w.weights + (i * weight_columns() + f) * column();
           const int64_t next = weight_size();
@@ -248,8 +249,10 @@ struct Depthwise {
             return total;
           };
           worker.tap_column.set_frequency(f, -1);
-          worker.tap_column.accumulate(sum, f == 0 || 2 * f == full_cols.n ? T(1) : T(2), gradient);
+          worker.tap_column.accumulate(sum, f == 0 || 2 * f == full_cols.n ? T(1) : T(2), partial);
+          if (f % block == block - 1) carry<T>(partial, taps.count(), gradient);
         }
+        carry<T>(partial, taps.count(), gradient);
       }
     });
     const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));

@@ -81,6 +81,23 @@ struct TapColumn {
   }
 };
 
+// Terms after which a sum over `count` frequencies is carried over to a second one: rounding then grows with the fourth
+// root of the count, not with its square root.
+inline int64_t carry_after(int64_t count) {
+  int64_t block = 1;
+  while (block * block < count)
+    ++block;
+  return block;
+}
+
+template <class T>
+inline void carry(Vec<T>* partial, int64_t count, Vec<T>* total) {
+  for (int64_t t = 0; t < count; ++t) {
+    total[t] += partial[t];
+    partial[t] = Vec<T>{};
+  }
+}
+
 // Even and odd parts of every lane's weight row, times scale; `row` is scratch of num_taps vectors.
 template <class T>
 inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, const Lanes<T>& lanes, T scale,

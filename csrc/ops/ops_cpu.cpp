@@ -35,6 +35,12 @@ Workers torch_workers(int64_t numbers) {
   return {std::min(threads, std::max<int64_t>(numbers / kGrain, 1)), run_parallel};
 }
 
+// Read at the first call, and kept.
+Isa isa_in_use() {
+  static const Isa isa = chosen_isa();
+  return isa;
+}
+
 // Calls body(T{}) with the element type of `like`, which every other tensor must share.
 template <class Body>
 void dispatch(const char* op, const Tensor& like, const Tensor& other, const Body& body) {
@@ -105,7 +111,7 @@ struct Call {
     const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
-      const KernelTable<T>& table = kernels<T>(chosen_isa());
+      const KernelTable<T>& table = kernels<T>(isa_in_use());
       const Workspace workspace(static_cast<size_t>(table.workspace(which, problem, taps, workers.count)));
       table.convolve(which, problem, taps, left.const_data_ptr<T>(), right.const_data_ptr<T>(),
                      result.mutable_data_ptr<T>(), workspace.data(), workers);
@@ -187,7 +193,7 @@ struct MixCall {
     const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
-      const KernelTable<T>& table = kernels<T>(chosen_isa());
+      const KernelTable<T>& table = kernels<T>(isa_in_use());
       const Workspace workspace(static_cast<size_t>(table.mix_workspace(problem, workers.count)));
       body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), result.mutable_data_ptr<T>(), workspace.data());
     });

@@ -37,7 +37,7 @@ void* allocate(size_t bytes) {
 
 }  // namespace
 
-Workspace::Workspace(size_t bytes) : block_(nullptr), bytes_((bytes + kHugePage) / kHugePage * kHugePage) {
+Workspace::Workspace(size_t bytes) : block_(nullptr), bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage) {
   {
     const std::lock_guard<std::mutex> lock(kept().mutex);
     if (kept().bytes >= bytes_) {

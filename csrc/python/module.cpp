@@ -38,7 +38,8 @@ Workers serial_workers(int64_t count) {
 
 class AlignedBuffer {
  public:
-  explicit AlignedBuffer(int64_t bytes) : bytes_(static_cast<size_t>(bytes) + 64) {}
+  // Filled with NaN: a kernel that reads what it did not write shows.
+  explicit AlignedBuffer(int64_t bytes) : bytes_(static_cast<size_t>(bytes) + 64, '\xff') {}
   void* get() { return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(bytes_.data()) + 63) / 64 * 64); }
 
  private:
@@ -92,6 +93,29 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
   return result;
 }
 
+// One operator of the mixing family: "mix_taps" of (weight, mixture), "gather_taps" of (gradient, mixture),
+// "mixture_grad" of (gradient, weight); weights are (rows, packed), gradients (rows, lattice).
+template <class T>
+py::array_t<T> mix(const std::string& op, Array<T> a, Array<T> b, const Ints& index, const Ints& counts,
+                   int64_t lattice, const std::string& isa, int64_t workers) {
+  const MixProblem problem{a.shape(0),   static_cast<int64_t>(index.size()),
+                           lattice,      static_cast<int64_t>(counts.size()),
+                           index.data(), counts.data()};
+  const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
+  const auto run = [&](auto kernel, const Ints& shape) {
+    py::array_t<T> result(shape);
+    AlignedBuffer workspace(table.mix_workspace(problem, workers));
+    kernel(problem, a.data(), b.data(), result.mutable_data(), workspace.get(), serial_workers(workers));
+    return result;
+  };
+  if (a.ndim() != 2 || a.shape(1) != (op == "mix_taps" ? problem.packed : lattice) || workers < 1)
+    throw std::invalid_argument("array shapes do not fit index and lattice");
+  if (op == "mix_taps") return run(table.mix_taps, {problem.rows, lattice});
+  if (op == "gather_taps") return run(table.gather_taps, {problem.rows, problem.packed});
+  if (op == "mixture_grad") return run(table.mixture_grad, {problem.candidates});
+  throw std::invalid_argument("operator '" + op + "': use mix_taps, gather_taps or mixture_grad");
+}
+
 Ints plan_radices(int64_t n) {
   const FftPlan<double>& plan = length_plan<double>(n).complex;
   Ints radices;
@@ -127,4 +151,11 @@ PYBIND11_MODULE(_core, m) {
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);
+  const auto def_mix = [&m](auto function) {
+    m.def("mix", function, "One operator of the mixing family over (rows, packed) weights and (rows, lattice) taps.",
+          py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("index"), py::arg("counts"),
+          py::arg("lattice"), py::arg("isa"), py::arg("workers"));
+  };
+  def_mix(&dash::mix<float>);
+  def_mix(&dash::mix<double>);
 }

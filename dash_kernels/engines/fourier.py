@@ -29,8 +29,8 @@ class Plan:
         keep: Step between the computed pixels that are wanted: 1, but for such strides.
         lengths: Transform length per axis.
         circular: Whether the transform's own period does the wrapping.
-        wrapped: Per axis, the input positions (modulo size) that are laid side by side before a plain convolution,
-            where no even, smooth transform is as long as the input and can wrap by itself. Else None.
+        wrapped: Per axis, the positions that are laid side by side, modulo size, before a plain convolution, where no
+            even, smooth transform is as long as the input and can wrap by itself. Else None.
     """
 
     offsets: Tensor
@@ -39,7 +39,7 @@ class Plan:
     keep: tuple[int, ...]
     lengths: tuple[int, ...]
     circular: bool
-    wrapped: tuple[tuple[int, ...], ...] | None
+    wrapped: tuple[range, ...] | None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -47,6 +47,7 @@ def plan(
     offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], circular: bool
 ) -> Plan:
     """The plan for one geometry; ``offsets`` flat, the rest per axis."""
+    stride = tuple(step if m > 1 else 1 for step, m in zip(stride, out, strict=True))  # the only output is at 0
     keep = tuple(1 if is_smooth(step) else step for step in stride)
     out = tuple(skip * (m - 1) + 1 for m, skip in zip(out, keep, strict=True))
     stride = tuple(step // skip for step, skip in zip(stride, keep, strict=True))
@@ -64,8 +65,7 @@ def plan(
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
     wrapped = tuple(
-        tuple(position % n for position in range(lo, step * (m - 1) + hi + 1))
-        for lo, hi, n, m, step in zip(lowest, highest, size, out, stride, strict=True)
+        range(lo, step * (m - 1) + hi + 1) for lo, hi, m, step in zip(lowest, highest, out, stride, strict=True)
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
@@ -74,7 +74,7 @@ def plan(
 
 @functools.lru_cache(maxsize=1024)
 def _numbers(values: tuple[int, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64)
+    return torch.tensor(values, dtype=torch.int64, device="cpu")  # whatever the default device is
 
 
 def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
@@ -152,16 +152,21 @@ def _compiled(name: str) -> Callable[..., Tensor]:
 
 def _wrap(x: Tensor, how: Plan) -> Tensor:
     for axis, positions in enumerate(how.wrapped or (), start=2):
-        x = x.index_select(axis, torch.tensor(positions))
+        x = x.index_select(axis, _modulo(positions, x.shape[axis]))
     return x
 
 
 def _unwrap(wide: Tensor, how: Plan, input_size: Ints) -> Tensor:
     """The adjoint of :func:`_wrap`: gradients of copies of one pixel add up."""
     for axis, positions in enumerate(how.wrapped or (), start=2):
-        shape = (*wide.shape[:axis], input_size[axis - 2], *wide.shape[axis + 1 :])
-        wide = wide.new_zeros(shape).index_add_(axis, torch.tensor(positions), wide)
+        size = input_size[axis - 2]
+        narrow = wide.new_zeros((*wide.shape[:axis], size, *wide.shape[axis + 1 :]))
+        wide = narrow.index_add_(axis, _modulo(positions, size), wide)
     return wide
+
+
+def _modulo(positions: range, size: int) -> Tensor:
+    return torch.arange(positions.start, positions.stop, device="cpu") % size
 
 
 def _thin(y: Tensor, how: Plan) -> Tensor:

@@ -19,10 +19,23 @@ def run(name, *arguments):
 
 
 def test_every_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"search_monai_segresnet.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"search_monai_densenet.py", "search_monai_segresnet.py"}
 
 
-@pytest.mark.skipif(find_spec("monai") is None, reason="it converts a network of MONAI, which is not installed")
+needs_monai = pytest.mark.skipif(
+    find_spec("monai") is None, reason="it converts a network of MONAI, which is not installed"
+)
+
+
+@needs_monai
+def test_one_call_searches_a_network_of_another_library(tmp_path):
+    shown = run("search_monai_densenet.py", "--epochs", "1", "--run-dir", str(tmp_path / "run"))
+    assert "features.conv0: kernel size [" in shown
+    assert "searched network: " in shown and "plain network: " in shown
+    assert (tmp_path / "run" / "result.json").exists()
+
+
+@needs_monai
 def test_a_network_of_another_library_is_searched():
     shown = run("search_monai_segresnet.py", "--steps", "2")
     assert "5 of 6 convolutions replaced" in shown

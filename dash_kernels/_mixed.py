@@ -2,8 +2,9 @@
 """The part of ``MixedConv1d``, ``MixedConv2d`` and ``MixedConv3d`` that does not depend on the number of axes."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from . import _arguments as check
 from . import functional
 from .conv import AnyConv
 from .engines import ENGINES, resolve
-from .export import candidate_conv, summed_conv
+from .export import candidate_conv, same_padding, summed_conv
 from .space import Candidate, SearchSpace
 
 MIXTURES = ("gumbel", "softmax")
@@ -26,6 +27,7 @@ class MixedConvNd(nn.Module):
 
     ndim: ClassVar[int]
     conv: ClassVar[type[AnyConv]]
+    causal: bool = False  #: only ``MixedConv1d`` sets it, before it calls the constructor below
 
     alpha: nn.Parameter
     weight: nn.Parameter
@@ -33,13 +35,13 @@ class MixedConvNd(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
         *,
         kernel_sizes: Choices,
         dilations: Choices,
-        stride: int | Sequence[int] = 1,
-        groups: int = 1,
+        stride: SupportsIndex | Sequence[SupportsIndex] = 1,
+        groups: SupportsIndex = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         mixture: str = "gumbel",
@@ -47,32 +49,28 @@ class MixedConvNd(nn.Module):
         engine: str = "auto",
         device: Any = None,
         dtype: torch.dtype | None = None,
-        causal: bool = False,
     ) -> None:
         super().__init__()
-        self.in_channels = check.whole("in_channels", in_channels, 1)
-        self.out_channels = check.whole("out_channels", out_channels, 1)
-        self.groups = check.whole("groups", groups, 1)
+        self.in_channels = in_channels = check.whole("in_channels", _plain(in_channels), 1)
+        self.out_channels = out_channels = check.whole("out_channels", _plain(out_channels), 1)
+        self.groups = groups = check.whole("groups", _plain(groups), 1)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups is {groups}: it must divide in_channels={in_channels} and out_channels={out_channels}."
             )
         if padding_mode not in functional.PADDING_MODES:
             raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(functional.PADDING_MODES)}.")
-        if mixture not in MIXTURES:
-            raise ValueError(f"mixture is {mixture!r}: use one of {', '.join(MIXTURES)}.")
         dtype = torch.get_default_dtype() if dtype is None else dtype
         if dtype not in DTYPES:
             raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, DTYPES))}.")
 
         self.space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations)
         self.candidates: tuple[Candidate, ...] = self.space.candidates(self.ndim)
-        self.stride = check.per_axis("stride", stride, self.ndim)
+        self.stride = check.per_axis("stride", _plain(stride), self.ndim)
         check.lattice(
-            self.space, self.ndim, self.stride, causal, padded=False
+            self.space, self.ndim, self.stride, self.causal, padded=False
         )  # a strided layer cannot have every candidate
         self.padding_mode = padding_mode
-        self.causal = causal
         self.mixture = mixture
         self.temperature = temperature
         resolve(engine)  # an unknown name is told here, not in the first forward pass
@@ -81,7 +79,8 @@ class MixedConvNd(nn.Module):
 
         widest = max(self.candidates, key=_volume)
         self.kernel_size, self.dilation = widest.kernel_size, widest.dilation
-        self.padding = _padding(widest, causal)
+        #: what ``nn.ConvNd.padding`` would be; of a causal layer, the padding on the left
+        self.padding: str | tuple[int, ...] = widest.reach if self.causal else same_padding(widest)
 
         self._starts = [0]
         for candidate in self.candidates:
@@ -96,15 +95,32 @@ class MixedConvNd(nn.Module):
         self.reset_parameters()
 
     @property
+    def mixture(self) -> str:
+        """``"gumbel"`` (noise in training) or ``"softmax"`` (none); set it at any time."""
+        return self._mixture
+
+    @mixture.setter
+    def mixture(self, value: str) -> None:
+        if value not in MIXTURES:
+            raise ValueError(f"mixture is {value!r}: use one of {', '.join(MIXTURES)}.")
+        self._mixture = value
+
+    @property
     def temperature(self) -> float:
         """Divides the logits before the softmax; set it at any time, for instance once per epoch, to anneal."""
         return self._temperature
 
     @temperature.setter
-    def temperature(self, value: float) -> None:
-        if not 0 < value < math.inf:
-            raise ValueError(f"temperature is {value}: give a positive, finite number.")
-        self._temperature = float(value)
+    def temperature(self, value: SupportsFloat) -> None:
+        try:
+            number = None if isinstance(value, str | bytes | bool) else float(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # an array of several numbers, None, 10**400
+            number = None
+        if number is None:
+            raise TypeError(f"temperature is {value!r}: give one positive, finite number.")
+        if not 0 < number < math.inf:
+            raise ValueError(f"temperature is {value}: give one positive, finite number.")
+        self._temperature = number
 
     def reset_parameters(self) -> None:
         """Draws each candidate as ``nn.ConvNd`` of its shape does, the bias as candidate 0's, alpha as 1e-3·N(0, 1)."""
@@ -119,13 +135,14 @@ class MixedConvNd(nn.Module):
                 nn.init.uniform_(self.bias, -bound, bound)
             nn.init.normal_(self.alpha, std=1e-3)
 
-    def candidate_weight(self, i: int) -> Tensor:
+    def candidate_weight(self, i: SupportsIndex) -> Tensor:
         """The ``(out, in/groups, *kernel_size)`` kernel of candidate ``i``: a view of ``weight``.
 
         Raises:
             ValueError: There is no candidate ``i``.
         """
-        candidate = self.candidates[self._checked(i)]
+        i = self._checked(i)
+        candidate = self.candidates[i]
         kernel = self.weight[:, :, self._starts[i] : self._starts[i + 1]]
         return kernel.view(*kernel.shape[:2], *candidate.kernel_size)
 
@@ -150,7 +167,16 @@ class MixedConvNd(nn.Module):
             x: ``(batch, in_channels, *sizes)`` or unbatched ``(in_channels, *sizes)``.
             mixture: ``(len(candidates),)`` weights used as they are, of any sign. By default ``softmax(alpha /
                 temperature)``, in training with ``mixture="gumbel"`` under fresh noise.
+
+        Returns:
+            ``(batch, out_channels, *ceil(sizes / stride))``, without batch if ``x`` has none.
+
+        Raises:
+            TypeError: ``x`` or ``mixture`` is no tensor of real floating point, or dtypes differ outside autocast.
+            ValueError: A shape does not fit, devices differ, ``padding_mode="reflect"`` reaches further than the input
+                is wide, or the engine that was asked for cannot compute this.
         """
+        x = check.tensor("input", x)
         if x.dim() not in (self.ndim + 1, self.ndim + 2) or x.shape[-self.ndim - 1] != self.in_channels:
             raise ValueError(
                 f"input has shape {tuple(x.shape)}: {type(self).__name__} takes (batch, {self.in_channels}, *n) or "
@@ -173,11 +199,11 @@ class MixedConvNd(nn.Module):
         )
         return y if batched else y.squeeze(0)
 
-    def to_conv(self, i: int | None = None, cls: type[AnyConv] | None = None) -> AnyConv:
+    def to_conv(self, i: SupportsIndex | None = None, cls: type[AnyConv] | None = None) -> AnyConv:
         """Candidate ``i`` (default: the winner) as an ordinary convolution, the same function as its one-hot mixture.
 
         Args:
-            i: Index into ``candidates``.
+            i: Index into ``candidates``, anything that stands for a whole number: ``layer.alpha.argmax()`` does.
             cls: The class to build, by default ``nn.ConvNd``. ``dk.ConvNd`` computes more: causal layers, circular
                 padding further than the input is wide, and large kernels faster.
 
@@ -199,10 +225,14 @@ class MixedConvNd(nn.Module):
             mixture: ``(len(candidates),)``; by default ``mixture_weights()``.
             cls: As in :meth:`to_conv`.
 
+        Returns:
+            As in :meth:`to_conv`.
+
         Raises:
-            ValueError, TypeError: As in :meth:`to_conv`; or ``mixture`` has another shape.
+            ValueError: As in :meth:`to_conv`, or ``mixture`` has another shape.
+            TypeError: As in :meth:`to_conv`, or ``mixture`` is no tensor of real floating point.
         """
-        mixture = self.mixture_weights() if mixture is None else mixture
+        mixture = self.mixture_weights() if mixture is None else check.tensor("mixture", mixture)
         if mixture.shape != self.alpha.shape:
             names = " ".join(map(str, self.candidates))
             raise ValueError(
@@ -232,10 +262,26 @@ class MixedConvNd(nn.Module):
     def _softmax(self, logits: Tensor) -> Tensor:
         return torch.softmax(_wide(logits) / self.temperature, dim=0).to(self.alpha.dtype)
 
-    def _checked(self, i: int) -> int:
-        if isinstance(i, bool) or not isinstance(i, int) or not 0 <= i < len(self.candidates):
+    def _checked(self, i: SupportsIndex) -> int:
+        try:
+            number = -1 if isinstance(i, bool) else operator.index(i)
+        except TypeError:
+            number = -1
+        if not 0 <= number < len(self.candidates):
             raise ValueError(f"there is no candidate {i!r}: the layer has candidates 0 to {len(self.candidates) - 1}.")
-        return i
+        return number
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers of other libraries as Python's, one or several; the checks refuse what is none."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Tensor):
+        return tuple(_plain(number) for number in value)
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:  # arrays and tensors have __index__ whatever they hold
+        return value
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -246,10 +292,3 @@ def _wide(tensor: Tensor) -> Tensor:
 def _volume(candidate: Candidate) -> int:
     """Pixels in the box that the candidate's taps span."""
     return math.prod(reach + 1 for reach in candidate.reach)
-
-
-def _padding(candidate: Candidate, causal: bool) -> str | tuple[int, ...]:
-    """What ``nn.ConvNd.padding`` would be for this candidate; of a causal layer, the padding on the left."""
-    if causal:
-        return candidate.reach
-    return "same" if any(reach % 2 for reach in candidate.reach) else tuple(reach // 2 for reach in candidate.reach)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ from .engines import ENGINES, resolve
 AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 # From this many taps per input pixel on, auto leaves torch's convolution for an engine: torch's cost grows with the
-# taps, an engine's hardly does. On the layers of CIFAR, Darcy, DeepSEA, ECG and Satellite the two are level somewhere
-# between 9 and 49 taps in 2-D and between 3 and 11 in 1-D. 3-D is missing because only the reference computes it.
+# taps, an engine's hardly does. Measured on the CPU, engine "fourier" and nn.ConvNd in turns, forward and backward,
+# with the CIFAR, Darcy, DeepSEA, ECG and Satellite layers of bench/entries.py: the two are level somewhere between 9
+# and 49 taps in 2-D and between 3 and 11 in 1-D. 3-D is missing because only the reference computes it.
 ENGINE_MIN_TAPS = {1: 11, 2: 49}
 
 
@@ -58,17 +60,25 @@ class _EngineConv(nn.modules.conv._ConvNd):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )
         self.engine = engine
+        # torch takes the integers of other libraries as they are, the engines take Python's
+        self.groups = operator.index(self.groups)
+        for name in ("kernel_size", "stride", "dilation", *(() if isinstance(self.padding, str) else ("padding",))):
+            setattr(self, name, tuple(map(operator.index, getattr(self, name))))
+        self._reversed_padding_repeated_twice = list(map(operator.index, self._reversed_padding_repeated_twice))
 
     def extra_repr(self) -> str:
         described: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return described if self.engine == "auto" else f"{described}, engine={self.engine}"
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"input is a {type(input).__name__}: give a tensor.")
         ndim = len(self.kernel_size)
         pads = self._reversed_padding_repeated_twice[::-1]
         after, before = pads[0::2], pads[1::2]
         if input.dim() not in (ndim + 1, ndim + 2) or not self._wants_engine(input, before, after):
             return self._torch_forward(input, weight, bias, before == after)
+        self._check(input, weight, bias)
         mode = self.padding_mode
         if mode in ("reflect", "replicate"):
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=mode)
@@ -103,6 +113,20 @@ class _EngineConv(nn.modules.conv._ConvNd):
         taps = math.prod(self.kernel_size) / math.prod(self.stride)
         return least is not None and taps >= least and _fast_engine(input.device.type)
 
+    def _check(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+        """Refuses in terms of this layer what ``tap_conv`` would refuse in terms of taps."""
+        channels = input.shape[-len(self.kernel_size) - 1]
+        if channels != self.in_channels:
+            raise ValueError(
+                f"input has {channels} channels (its shape is {tuple(input.shape)}): this {type(self).__name__} takes "
+                f"{self.in_channels}."
+            )
+        check.same_device(input, weight=weight, bias=bias)
+        kind = input.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        if not autocast or (input.dtype == torch.float64) != (weight.dtype == torch.float64):  # the others are cast
+            check.same_dtype(input, weight=weight, bias=bias)
+
     def _torch_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None, symmetric: bool) -> Tensor:
         if symmetric or self.padding_mode != "zeros":
             return super()._conv_forward(input, weight, bias)
@@ -122,6 +146,10 @@ class Conv1d(_EngineConv, nn.Conv1d):
 
     Raises:
         ValueError: ``causal`` with a ``padding``; else as :class:`Conv2d`.
+
+    Note:
+        What :class:`Conv2d` says of rounding and of NaN holds for the whole sequence: with engine "fourier",
+        ``causal=True`` is causal up to the rounding of the largest later values.
 
     Example:
         >>> Conv1d(4, 8, 19, dilation=15, causal=True)(torch.randn(2, 4, 100)).shape
@@ -187,7 +215,14 @@ class Conv2d(_EngineConv, nn.Conv2d):
         under autocast it also returns float32.
 
     Raises:
-        ValueError: What ``nn.Conv2d`` refuses, or ``engine`` is unknown.
+        ValueError: What ``nn.Conv2d`` refuses, or ``engine`` is unknown. In the forward pass, where an engine computes:
+            the input's channels or device are not the layer's, or the kernel is wider than the padded input.
+        TypeError: In the forward pass: the input is no tensor, or where an engine computes, not of the layer's dtype.
+
+    Note:
+        With engine "fourier" rounding is relative to the norm of the whole map, not to each pixel: beside very large
+        values small ones lose digits, and one NaN or infinity spreads over its map. torch's own convolution keeps both
+        to the kernel's extent; ``engine="reference"`` does too.
 
     Example:
         >>> conv = Conv2d(3, 8, 9, padding=60, dilation=15)
@@ -200,5 +235,5 @@ class Conv3d(_EngineConv, nn.Conv3d):
     """``nn.Conv3d``, same arguments, attributes and state_dict, beside :class:`Conv1d` and :class:`Conv2d`.
 
     No engine is faster than torch's own convolution in 3-d yet, so ``engine="auto"`` leaves it to torch, except for
-    circular padding wider than the input.
+    circular padding wider than the input; so NaN and rounding stay within the kernel's extent.
     """

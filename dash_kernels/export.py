@@ -11,10 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from .conv import AnyConv, Conv1d
+from .space import Candidate
 from .taps import TapLattice
 
 if TYPE_CHECKING:
     from ._mixed import MixedConvNd
+
+
+def same_padding(candidate: Candidate) -> str | tuple[int, ...]:
+    """The ``padding`` with which an ``nn.ConvNd`` of this kernel has ceil(n / stride) outputs per axis."""
+    return "same" if any(reach % 2 for reach in candidate.reach) else tuple(reach // 2 for reach in candidate.reach)
 
 
 def same_conv(
@@ -28,7 +34,8 @@ def same_conv(
 ) -> AnyConv:
     """A newly initialised ``cls`` with ceil(n / stride) outputs per axis; the rest is as in ``like``.
 
-    From ``like`` come the channels, stride, bias or none, padding mode, device, dtype, mode and requires_grad.
+    From ``like`` come the channels, stride, bias or none, padding mode, device, dtype and mode. Its parameters are
+    trainable, whatever those of ``like`` are: they are new and have to be.
 
     Raises:
         TypeError: ``cls`` is not a convolution class for as many axes.
@@ -40,25 +47,21 @@ def same_conv(
         raise TypeError(f"cls={cls!r} must be nn.Conv{ndim}d, dash_kernels.Conv{ndim}d or a subclass of them.")
     if causal and not issubclass(cls, Conv1d):
         raise ValueError(f"{cls.__name__} pads both ends, so it cannot be causal: use cls=dash_kernels.Conv1d.")
-    reach = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
-    padding: str | tuple[int, ...] = tuple(r // 2 for r in reach)
-    if causal:
-        padding = (0,)
-    elif any(r % 2 for r in reach):
-        padding = "same"
-        if any(step > 1 for step in like.stride):
-            raise ValueError(
-                f"kernel size {tuple(kernel_size)} with dilation {tuple(dilation)} spans d(k-1) = {tuple(reach)} "
-                f"pixels, the stride is {like.stride}: no nn.Conv{ndim}d pads an odd span. Use an odd size."
-            )
+    kernel = Candidate(tuple(kernel_size), tuple(dilation))
+    padding = (0,) if causal else same_padding(kernel)
+    if padding == "same" and any(step > 1 for step in like.stride):
+        raise ValueError(
+            f"kernel size {kernel.kernel_size} with dilation {kernel.dilation} spans d(k-1) = {kernel.reach} "
+            f"pixels, the stride is {like.stride}: no nn.Conv{ndim}d pads an odd span. Use an odd size."
+        )
     build: Any = cls  # torch's annotations differ from class to class
     conv: AnyConv = build(
         like.in_channels,
         like.out_channels,
-        tuple(kernel_size),
+        kernel.kernel_size,
         stride=like.stride,
         padding=padding,
-        dilation=tuple(dilation),
+        dilation=kernel.dilation,
         groups=groups,
         bias=like.bias is not None,
         padding_mode=like.padding_mode,
@@ -66,8 +69,6 @@ def same_conv(
         dtype=like.weight.dtype,
         **({"causal": True} if causal else {}),
     )
-    for name, parameter in conv.named_parameters():
-        parameter.requires_grad_(getattr(like, name).requires_grad)
     return conv.train(like.training)
 
 
@@ -75,7 +76,7 @@ def candidate_conv(layer: MixedConvNd, i: int, cls: type[AnyConv]) -> AnyConv:
     """Candidate ``i`` of ``layer`` as a ``cls``; see ``MixedConv2d.to_conv``."""
     candidate = layer.candidates[i]
     conv = same_conv(cls, layer, candidate.kernel_size, candidate.dilation, groups=layer.groups, causal=layer.causal)
-    return _filled(conv, layer.candidate_weight(i), layer.bias)
+    return _filled(conv, layer, layer.candidate_weight(i))
 
 
 def summed_conv(layer: MixedConvNd, mixture: Tensor, cls: type[AnyConv]) -> AnyConv:
@@ -100,12 +101,15 @@ def summed_conv(layer: MixedConvNd, mixture: Tensor, cls: type[AnyConv]) -> AnyC
                 )
             kernel[tuple(place)] += share.to(wide) * layer.candidate_weight(i).to(wide)
     conv = same_conv(cls, layer, kernel_size, spacing, groups=layer.groups, causal=layer.causal)
-    return _filled(conv, kernel, layer.bias)
+    return _filled(conv, layer, kernel)
 
 
-def _filled(conv: AnyConv, weight: Tensor, bias: Tensor | None) -> AnyConv:
+def _filled(conv: AnyConv, layer: MixedConvNd, kernel: Tensor) -> AnyConv:
+    """``conv`` with this kernel and the bias of ``layer``, trainable where those of ``layer`` are."""
     with torch.no_grad():
-        conv.weight.copy_(weight)
-        if conv.bias is not None and bias is not None:
-            conv.bias.copy_(bias)
+        conv.weight.copy_(kernel)
+        if conv.bias is not None and layer.bias is not None:
+            conv.bias.copy_(layer.bias)
+    for name, parameter in conv.named_parameters():
+        parameter.requires_grad_(getattr(layer, name).requires_grad)
     return conv

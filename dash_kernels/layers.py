@@ -2,7 +2,7 @@
 """``MixedConv1d``, ``MixedConv2d``, ``MixedConv3d``: a convolution layer that is a mixture of candidate kernels."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import nn
@@ -20,6 +20,11 @@ class MixedConv1d(MixedConvNd):
         causal: No output sees a later input: the taps of a candidate sit at offsets ``-d(k-1) ... 0`` instead of being
             centred.
 
+    Note:
+        With engine "fourier" rounding is relative to the norm of the whole sequence, and NaN or infinity anywhere in a
+        sequence spreads over all of it. There ``causal=True`` is causal up to the rounding of the largest later values;
+        ``engine="reference"`` is causal to the bit.
+
     Example:
         >>> layer = MixedConv1d(4, 8, kernel_sizes=(3, 7), dilations=(1, 3), causal=True)
         >>> layer(torch.randn(2, 4, 100)).shape
@@ -31,13 +36,13 @@ class MixedConv1d(MixedConvNd):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
         *,
         kernel_sizes: Choices,
         dilations: Choices,
-        stride: int | Sequence[int] = 1,
-        groups: int = 1,
+        stride: SupportsIndex | Sequence[SupportsIndex] = 1,
+        groups: SupportsIndex = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         mixture: str = "gumbel",
@@ -47,6 +52,7 @@ class MixedConv1d(MixedConvNd):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        self.causal = causal  # where the taps sit, which the constructor needs to know
         super().__init__(
             in_channels,
             out_channels,
@@ -59,7 +65,6 @@ class MixedConv1d(MixedConvNd):
             mixture=mixture,
             temperature=temperature,
             engine=engine,
-            causal=causal,
             device=device,
             dtype=dtype,
         )
@@ -69,8 +74,8 @@ class MixedConv2d(MixedConvNd):
     r"""A 2-d convolution whose kernel is a weighted mixture of candidate kernels.
 
     Each candidate :math:`i` has a size :math:`k_i`, a dilation :math:`d_i` and weights :math:`w_i` of its own.
-    Convolution is linear, so the mixture of the results is one convolution with the mixture of the kernels, and costs
-    one convolution however many candidates there are:
+    Convolution is linear, so the mixture of the results is computed as one convolution with the mixture of the kernels,
+    however many candidates there are:
 
     .. math:: \sum_i m_i \, (w_i \ast_{d_i} x) = \Big(\sum_i m_i \, \mathrm{dilate}_{d_i}(w_i)\Big) \ast x
 
@@ -113,6 +118,11 @@ class MixedConv2d(MixedConvNd):
         TypeError: A number is not an int, or ``dtype`` is not real floating point.
 
     Note:
+        Rounding is relative to the norm of the whole map, not to each pixel: with engine "fourier" every output pixel
+        is computed from every input pixel, so that beside very large values small ones lose digits, and one NaN or
+        infinity spreads over its map.
+
+    Note:
         Other libraries call other things ``MixedConv2d``. timm's splits the channels and gives each part one kernel
         size (MixNet); NNI's slices one large kernel, so that all candidates share weights. Here every candidate sees
         every channel and owns its weights.
@@ -137,6 +147,10 @@ class MixedConv3d(MixedConvNd):
     """A 3-d convolution whose kernel is a weighted mixture of candidate kernels.
 
     :class:`MixedConv2d` tells how it works, its arguments and its shapes; here a size is depth, height and width.
+
+    Note:
+        Only the reference computes 3-d layers, by direct sums: what :class:`MixedConv2d` says of rounding and of NaN
+        with engine "fourier" does not happen here.
 
     Example:
         >>> layer = MixedConv3d(1, 2, kernel_sizes=(1, 3), dilations=(1,), engine="reference")

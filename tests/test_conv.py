@@ -3,8 +3,10 @@
 
 import copy
 import inspect
+import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,6 +31,19 @@ def pair(ndim, *arguments, engine="reference", **options):
 
 def sample(ndim, batch=2):
     return torch.randn(batch, 4, *SIZES[ndim], dtype=torch.float64)
+
+
+def agree(ours, plain, x):
+    """The same results and gradients, with and without batch."""
+    x.requires_grad_()
+    y, expected = ours(x), plain(x)
+    torch.testing.assert_close(y, expected)
+    upstream = torch.randn_like(y)
+    got = torch.autograd.grad(y, (x, *ours.parameters()), upstream)
+    exact = torch.autograd.grad(expected, (x, *plain.parameters()), upstream)
+    for g, e in zip(got, exact, strict=True):
+        torch.testing.assert_close(g, e)
+    torch.testing.assert_close(ours(x[0]), plain(x[0]))
 
 
 @pytest.fixture
@@ -59,17 +74,32 @@ def asked(monkeypatch):
         (3, {"kernel_size": (2, 1, 3), "padding": (1, 0, 2)}),
     ],
 )
-def test_engine_computes_what_torch_does(ndim, arguments, mode):
-    ours, plain = pair(ndim, padding_mode=mode, **arguments)
-    x = sample(ndim).requires_grad_()
-    y, expected = ours(x), plain(x)
-    torch.testing.assert_close(y, expected)
-    upstream = torch.randn_like(y)
-    got = torch.autograd.grad(y, (x, *ours.parameters()), upstream)
-    exact = torch.autograd.grad(expected, (x, *plain.parameters()), upstream)
-    for g, e in zip(got, exact, strict=True):
-        torch.testing.assert_close(g, e)
-    torch.testing.assert_close(ours(x[0]), plain(x[0]))
+def test_engine_computes_what_torch_does(ndim, arguments, mode, engine):
+    if ndim == 3 and engine != "reference":
+        pytest.skip("only the reference computes 3-d")
+    ours, plain = pair(ndim, padding_mode=mode, engine=engine, **arguments)
+    agree(ours, plain, sample(ndim))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("ndim", "arguments"),
+    [
+        (1, {"kernel_size": 11, "padding": "same", "groups": 2}),
+        (1, {"kernel_size": 22, "stride": 2, "padding": 12}),
+        (2, {"kernel_size": (7, 8), "padding": "same"}),
+        (2, {"kernel_size": 7, "padding": 6, "dilation": 2}),
+        (2, {"kernel_size": 14, "padding": 7, "stride": 2, "bias": False}),
+    ],
+)
+def test_large_kernels_are_what_torch_computes_whoever_does(ndim, arguments, mode):
+    ours, plain = pair(ndim, padding_mode=mode, engine="auto", **arguments)
+    x = torch.randn(2, 4, *(19, 15)[:ndim], dtype=torch.float64)
+    assert math.prod(ours.kernel_size) / math.prod(ours.stride) >= conv_module.ENGINE_MIN_TAPS[ndim]
+    agree(ours, plain, x)
+    deviation = (ours.float()(x.float()).double() - plain(x)).norm() / plain(x).norm()
+    assert deviation < 1e-6
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -194,3 +224,37 @@ def test_bad_arguments():
         dk.Conv2d(4, 6, 13, engine="reference", dtype=torch.float64)(sample(2))
     with pytest.raises(RuntimeError):
         dk.Conv2d(4, 6, 3, engine="reference")(torch.randn(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "complaint"),
+    [
+        (torch.zeros(1, 3, 9, 9), ValueError, r"input has 3 channels .* Conv2d takes 4"),
+        (torch.zeros(3, 9, 9), ValueError, r"input has 3 channels .* Conv2d takes 4"),
+        (torch.zeros(1, 4, 9, 9, dtype=torch.float64), TypeError, "input is torch.float64, weight is torch.float32"),
+        (torch.zeros(1, 4, 9, 9, device="meta"), ValueError, "input is on meta, weight on cpu"),
+        ([1.0, 2.0], TypeError, "input is a list"),
+        (None, TypeError, "input is a NoneType"),
+    ],
+)
+def test_input_that_does_not_fit_is_told_in_terms_of_the_layer(x, error, complaint, engine):
+    with pytest.raises(error, match=complaint):
+        dk.Conv2d(4, 6, 9, padding=4, engine=engine)(x)
+
+
+def test_autocast_mixes_all_dtypes_but_double(engine):
+    conv = dk.Conv2d(4, 6, 3, padding=1, engine=engine)
+    x = sample(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert conv(x.bfloat16()).dtype == torch.float32
+        with pytest.raises(TypeError, match="input is torch.float64, weight is torch.float32"):
+            conv(x)
+
+
+def test_integers_of_numpy(engine):
+    two, three = np.int64(2), np.int32(3)
+    options = {"stride": (two, 1), "padding": two, "dilation": np.array([2, 1]), "groups": two, "dtype": torch.float64}
+    conv = dk.Conv2d(np.int64(4), np.int64(6), (three, three), engine=engine, **options)
+    plain = nn.Conv2d(4, 6, 3, stride=(2, 1), padding=2, dilation=(2, 1), groups=2, dtype=torch.float64)
+    plain.load_state_dict(conv.state_dict())
+    agree(conv, plain, sample(2))

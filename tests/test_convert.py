@@ -143,7 +143,7 @@ class TestSkip:
             ("2", {"2.conv1", "2.conv2"}),
             (("*.conv1",), {"2.conv1", "3.conv1"}),
             ("[23].conv?", {"2.conv1", "2.conv2", "3.conv1", "3.conv2"}),
-            (("*downsample*",), set()),
+            (("*.shortcut",), set()),
             (lambda name, module: name == "0" or module.stride == (2, 2), {"0", "2.conv1"}),
         ],
         ids=str,
@@ -158,9 +158,13 @@ class TestSkip:
         shared = nn.Conv2d(4, 4, 3, padding=1)
         assert dk.convert(nn.ModuleDict({"a": shared, "b": shared}), SPACE, skip="b").replaced == ()
 
-    def test_name_that_is_not_there(self):
-        with pytest.raises(ValueError, match="skip names 'stem'"):
-            dk.convert(network(), SPACE, skip=("0", "stem"))
+    @pytest.mark.parametrize("wrong", ["stem", "", "*downsample*", "conv1", "[45].conv?"])
+    def test_name_or_glob_that_fits_nothing(self, wrong):
+        model = network()
+        for skip in (wrong, ("0", wrong)):
+            with pytest.raises(ValueError, match=re.escape(f"skip names {wrong!r}")):
+                dk.convert(model, SPACE, skip=skip)
+        assert dk.arch_parameters(model) == []
 
     @pytest.mark.parametrize("skip", [(1,), 3])
     def test_neither_names_nor_a_function(self, skip):

@@ -55,6 +55,13 @@ class TestKeep:
         assert [type(model[i]) for i in (0, 2, 3)] == [dk.Conv2d, dk.Conv2d, nn.Conv2d]
         assert (model[0].groups, model[2].groups) == (1, 4)
 
+    def test_frozen_stays_frozen(self):
+        model = searched()
+        model[0].bias.requires_grad_(False)
+        model[2].weight.requires_grad_(False)
+        dk.discretize(model, weights="keep")
+        assert [p.requires_grad for p in (model[0].weight, model[0].bias, model[2].weight)] == [True, False, False]
+
     def test_shared_layer_stays_shared(self):
         shared = dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1, 2), causal=True)
         model = nn.ModuleDict({"a": shared, "b": shared})
@@ -74,7 +81,15 @@ class TestFresh:
         assert (model[2].kernel_size, model[2].padding, model[2].bias) == ((4, 4), "same", None)
         assert model[0].weight.shape == kept.shape and not torch.equal(model[0].weight, kept)
         assert 0.9 * 75**-0.5 < model[0].weight.abs().max() <= 75**-0.5  # torch's bound for 3 channels of 5x5
-        assert model[0].weight.dtype == torch.float64 and not model[0].training and not model[2].weight.requires_grad
+        assert model[0].weight.dtype == torch.float64 and not model[0].training
+
+    def test_new_weights_of_a_frozen_model_are_trainable(self):
+        model = searched()
+        for layer in (model[0], model[2]):
+            for parameter in layer.parameters():
+                parameter.requires_grad_(False)
+        dk.discretize(model, weights="fresh")
+        assert all(parameter.requires_grad for layer in (model[0], model[2]) for parameter in layer.parameters())
 
     def test_hooks_move_on(self):
         model = searched()
@@ -106,6 +121,11 @@ class TestArchitecture:
         assert repr(fresh) == repr(model)
         fresh.load_state_dict(model.state_dict())
 
+    def test_new_weights_of_a_frozen_model_are_trainable(self):
+        model = network().requires_grad_(False)
+        dk.apply_architecture(model, CHOICES)
+        assert [p.requires_grad for p in model.parameters()] == [True, True, True, False, False]
+
     def test_on_a_converted_model(self):
         model = network()
         dk.convert(model, SPACE)
@@ -121,6 +141,11 @@ class TestArchitecture:
         model = nn.Sequential(nn.Conv1d(2, 4, 3, stride=2, padding=1))
         dk.apply_architecture(model, {"0": {"kernel_size": (7,), "dilation": (3,)}})
         assert model(torch.randn(1, 2, 9)).shape == (1, 4, 5)
+
+    @pytest.mark.parametrize("architecture", [None, [("0", CHOICES["0"])], "0"])
+    def test_architecture_that_is_no_mapping(self, architecture):
+        with pytest.raises(TypeError, match="architecture is a"):
+            dk.apply_architecture(network(), architecture)
 
     @pytest.mark.parametrize(
         ("architecture", "error", "complaint"),
@@ -150,6 +175,16 @@ class TestArchitecture:
         model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1))
         with pytest.raises(ValueError, match=r"0: kernel size \(4, 4\) .* stride"):
             dk.apply_architecture(model, {"0": CHOICES["2"]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [dk.discretize, dk.arch_parameters, dk.weight_parameters, lambda model: dk.apply_architecture(model, CHOICES)],
+)
+def test_what_is_no_module(change):
+    for model in (None, "model", {"0": nn.ReLU()}):
+        with pytest.raises(TypeError, match="model is a .*: give an nn.Module"):
+            change(model)
 
 
 def test_refusals_of_discretize():

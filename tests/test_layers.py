@@ -5,6 +5,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -134,6 +135,11 @@ class TestForward:
         with pytest.raises(ValueError, match=complaint):
             build(2)(torch.randn(shape, dtype=torch.float64))
 
+    @pytest.mark.parametrize("x", [[1, 2], None, np.zeros((1, 4, 8, 8))])
+    def test_input_that_is_no_tensor(self, x):
+        with pytest.raises(TypeError, match=f"input is a {type(x).__name__}"):
+            build(2)(x)
+
     def test_mixture_that_does_not_fit(self):
         layer = build(2)
         with pytest.raises(ValueError, match="6 candidates"):
@@ -193,6 +199,21 @@ class TestMixture:
         for wrong in (0, -1.0, float("nan"), float("inf")):
             with pytest.raises(ValueError, match="temperature is"):
                 layer.temperature = wrong
+        for wrong in ("a", "1.0", None, True, torch.ones(2), np.ones(2)):
+            with pytest.raises(TypeError, match="temperature is .*give one positive, finite number"):
+                layer.temperature = wrong
+        assert layer.temperature == 1e3
+        for right in (np.float32(0.5), torch.tensor(0.5), np.float64(0.5)):
+            layer.temperature = right
+            assert type(layer.temperature) is float and layer.temperature == 0.5
+
+    def test_mixture_is_changed_to_known_names_only(self):
+        layer, draw = self.spy()
+        with pytest.raises(ValueError, match="mixture is 'gumble': use one of gumbel, softmax"):
+            layer.mixture = "gumble"
+        assert layer.mixture == "gumbel" and not torch.equal(draw(), draw())
+        layer.mixture = "softmax"
+        assert torch.equal(draw(), draw())
 
     def test_given_mixture_is_used_as_it_is(self):
         layer, _ = self.spy()
@@ -299,12 +320,19 @@ class TestToConv:
             conv.weight.zero_()
         assert layer.candidate_weight(1).any()
 
-    @pytest.mark.parametrize("i", [6, -1, True, 1.0])
+    @pytest.mark.parametrize("i", [6, -1, True, 1.0, "1", torch.tensor(1.0), torch.tensor([1, 2]), torch.tensor(6)])
     def test_unknown_candidate(self, i):
         with pytest.raises(ValueError, match="candidates 0 to 5"):
             build(2).to_conv(i)
         with pytest.raises(ValueError, match="candidates 0 to 5"):
             build(2).candidate_weight(i)
+
+    @pytest.mark.parametrize("i", [torch.tensor(2), np.int64(2), np.array(2)])
+    def test_candidate_named_by_any_whole_number(self, i):
+        layer = build(2)
+        assert torch.equal(layer.to_conv(i).weight, layer.candidate_weight(2))
+        assert torch.equal(layer.candidate_weight(i), layer.candidate_weight(2))
+        assert torch.equal(layer.to_conv(layer.alpha.argmax()).weight, layer.to_conv().weight)
 
     @pytest.mark.parametrize("cls", [nn.Conv1d, nn.Linear, "Conv2d"])
     def test_class_that_is_no_convolution_of_this_dimension(self, cls):
@@ -348,6 +376,12 @@ class TestCollapse:
     def test_mixture_of_wrong_length(self):
         with pytest.raises(ValueError, match="6 candidates"):
             build(2).collapse(torch.ones(4))
+
+    def test_mixture_that_is_no_tensor_of_numbers(self):
+        with pytest.raises(TypeError, match="mixture is a list"):
+            build(2).collapse([1 / 6] * 6)
+        with pytest.raises(TypeError, match="mixture is torch.int64"):
+            build(2).collapse(torch.ones(6, dtype=torch.int64))
 
 
 class TestParameters:
@@ -420,6 +454,20 @@ class TestParameters:
         assert "causal=True" in repr(build(1, causal=True))
 
 
+def test_integers_of_numpy():
+    two = np.int64(2)
+    for stride in (two, (two, two), np.array([2, 2])):
+        layer = dk.MixedConv2d(two, np.int32(4), kernel_sizes=(3,), dilations=(1,), stride=stride, groups=two)
+        assert layer(torch.randn(1, 2, 5, 5)).shape == (1, 4, 3, 3)
+        assert "stride=(2, 2)" in repr(layer) and type(layer.in_channels) is type(layer.groups) is int
+
+
+@pytest.mark.parametrize("layer", [dk.MixedConv2d, dk.MixedConv3d])
+def test_only_one_axis_can_be_causal(layer):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'causal'"):
+        layer(2, 2, kernel_sizes=(3,), dilations=(1,), causal=True)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "complaint"),
     [
@@ -435,6 +483,9 @@ class TestParameters:
         ({"dilations": 2}, TypeError, "dilations"),
         ({"padding_mode": "wrap"}, ValueError, "padding_mode is 'wrap'"),
         ({"mixture": "hard"}, ValueError, "mixture is 'hard'"),
+        ({"in_channels": torch.ones(2)}, TypeError, "in_channels is"),
+        ({"groups": True}, TypeError, "groups is True"),
+        ({"temperature": "a"}, TypeError, "temperature is 'a'"),
         ({"temperature": 0.0}, ValueError, "temperature is 0.0"),
         ({"engine": "magic"}, ValueError, "magic"),
         ({"dtype": torch.complex64}, TypeError, "complex64"),

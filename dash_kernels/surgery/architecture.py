@@ -10,7 +10,7 @@ from .._mixed import MixedConvNd
 from ..conv import AnyConv, Conv1d, Conv2d, Conv3d
 from ..export import same_conv
 from .rules import PLAIN, is_causal, why_fixed
-from .tree import exchange
+from .tree import checked_model, exchange
 
 Architecture = dict[str, dict[str, list[int]]]
 """``{module name: {"kernel_size": [one per axis], "dilation": [one per axis]}}``, ready for JSON."""
@@ -19,12 +19,20 @@ _CONVS: tuple[type[AnyConv], ...] = (Conv1d, Conv2d, Conv3d)
 
 
 def arch_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The logits ``alpha`` of every mixed convolution in ``model``, in the order of ``named_modules``, each once."""
-    return [module.alpha for module in model.modules() if isinstance(module, MixedConvNd)]
+    """The logits ``alpha`` of every mixed convolution in ``model``, in the order of ``named_modules``, each once.
+
+    Raises:
+        TypeError: ``model`` is not a module.
+    """
+    return [module.alpha for module in checked_model(model).modules() if isinstance(module, MixedConvNd)]
 
 
 def weight_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Every parameter of ``model`` but :func:`arch_parameters`, in the order of ``parameters()``, each once."""
+    """Every parameter of ``model`` but :func:`arch_parameters`, in the order of ``parameters()``, each once.
+
+    Raises:
+        TypeError: ``model`` is not a module.
+    """
     logits = set(arch_parameters(model))
     return [parameter for parameter in model.parameters() if parameter not in logits]
 
@@ -34,9 +42,10 @@ def discretize(model: nn.Module, weights: str = "keep") -> Architecture:
 
     Args:
         model: A model that :func:`convert` changed, or that contains mixed convolutions by design.
-        weights: ``"keep"``: the winner with its weights, the same function as the one-hot mixture; what was searched
-            depthwise stays depthwise. ``"fresh"``: the winner's kernel size and dilation with the groups that the
-            layer had before :func:`convert`, newly initialised as torch does: what DASH trains again.
+        weights: ``"keep"``: the winner with its weights and their requires_grad, the same function as the one-hot
+            mixture; what was searched depthwise stays depthwise. ``"fresh"``: the winner's kernel size and dilation
+            with the groups that the layer had before :func:`convert`, newly initialised as torch does and trainable,
+            also where the layer was frozen: what DASH trains again.
 
     Returns:
         The architecture: ``{module name: {"kernel_size": [...], "dilation": [...]}}``, empty if nothing was mixed; of
@@ -44,6 +53,7 @@ def discretize(model: nn.Module, weights: str = "keep") -> Architecture:
 
     Raises:
         ValueError: ``weights`` is unknown, ``model`` is itself a mixed convolution, or a layer's logits contain NaN.
+        TypeError: ``model`` is not a module.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
@@ -54,7 +64,7 @@ def discretize(model: nn.Module, weights: str = "keep") -> Architecture:
     """
     if weights not in ("keep", "fresh"):
         raise ValueError(f"weights is {weights!r}: use 'keep' or 'fresh'.")
-    if isinstance(model, MixedConvNd):
+    if isinstance(checked_model(model), MixedConvNd):
         raise ValueError(
             f"model is itself a {type(model).__name__}, and modules are exchanged inside a model: use its to_conv()."
         )
@@ -81,9 +91,9 @@ def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str,
     """Gives the convolutions of a fresh model the kernel sizes and dilations of ``architecture``, in place.
 
     Each named convolution becomes a newly initialised ``dash_kernels.ConvNd`` (as torch initialises it: run an
-    initialisation of your own afterwards). Channels, groups, stride, bias, padding mode, device, dtype and mode are
-    the model's, so it may be wider than the model that was searched. Convolutions that are not named stay. On an
-    error the model is unchanged.
+    initialisation of your own afterwards), trainable also where the one before was frozen. Channels, groups, stride,
+    bias, padding mode, device, dtype and mode are the model's, so it may be wider than the model that was searched.
+    Convolutions that are not named stay. On an error the model is unchanged.
 
     Args:
         model: A model with the module names of the searched one, converted or not.
@@ -95,8 +105,15 @@ def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str,
     Raises:
         ValueError: A name is not in the model, its module is not a convolution with ceil(n / stride) outputs per
             axis, it has another number of axes, or a strided layer cannot have the choice.
-        TypeError: An entry is not ``{"kernel_size": [...], "dilation": [...]}`` with whole numbers.
+        TypeError: ``model`` is not a module, ``architecture`` not a mapping, or an entry of it not
+            ``{"kernel_size": [...], "dilation": [...]}`` with whole numbers.
     """
+    checked_model(model)
+    if not isinstance(architecture, Mapping):
+        raise TypeError(
+            f'architecture is a {type(architecture).__name__}: give {{module name: {{"kernel_size": [...], '
+            f'"dilation": [...]}}}}, as discretize returns it.'
+        )
     modules = dict(model.named_modules(remove_duplicate=False))
     unknown = [name for name in architecture if name not in modules]
     if unknown:

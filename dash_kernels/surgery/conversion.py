@@ -14,7 +14,7 @@ from ..layers import MixedConv1d, MixedConv2d, MixedConv3d
 from ..space import SearchSpace
 from .report import ConvertReport, ConvertRow, described
 from .rules import CONVOLUTIONS, PLAIN, is_causal, why_kept
-from .tree import all_names, exchange
+from .tree import all_names, checked_model, exchange
 
 Skip = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
@@ -54,7 +54,7 @@ def convert(
         What was replaced, what was not, and why.
 
     Raises:
-        ValueError: ``model`` is itself a convolution, ``skip`` names a module that is not there, ``depthwise`` is
+        ValueError: ``model`` is itself a convolution, a name or glob in ``skip`` fits no module, ``depthwise`` is
             unknown, or a layer cannot have the candidates (its stride, or another number of axes).
         TypeError: ``model`` is not a module, ``space`` is not a SearchSpace, or ``skip`` is none of the above.
 
@@ -68,8 +68,7 @@ def convert(
         2     Conv2d(8, 8, 1x1/1)  kept      its kernel has one tap
         1 of 2 convolutions replaced
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}: give an nn.Module.")
+    checked_model(model)
     if not isinstance(space, SearchSpace):
         raise TypeError(f"space is a {type(space).__name__}: give a SearchSpace(kernel_sizes=..., dilations=...).")
     if depthwise not in ("auto", "never"):
@@ -112,12 +111,12 @@ def _matcher(skip: Skip, names: Mapping[nn.Module, list[str]]) -> Callable[[str,
     if not isinstance(skip, Iterable):
         raise TypeError(f"skip is {skip!r}: give names, globs, or one function of name and module.")
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
-    known = {name for aliases in names.values() for name in aliases}
+    known = {name for aliases in names.values() for name in aliases} - {""}  # the model itself cannot be skipped
     for pattern in patterns:
         if not isinstance(pattern, str):
             raise TypeError(f"skip contains {pattern!r}: give names, globs, or one function of name and module.")
-        if not set(pattern) & set("*?[") and pattern not in known:
-            raise ValueError(f"skip names {pattern!r}, which is no module of the model: correct it, or use a glob.")
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise ValueError(f"skip names {pattern!r}, which fits no module of the model: correct it, or leave it out.")
 
     def matches(name: str, module: nn.Module) -> bool:
         parts = name.split(".")

@@ -6,6 +6,7 @@ from torch import nn
 from .._mixed import DTYPES, MixedConvNd
 from ..conv import AnyConv, Conv1d, Conv2d, Conv3d
 from ..layers import MixedConv1d
+from ..space import Candidate
 
 AnyTransposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
@@ -48,7 +49,7 @@ def keeps_size(conv: AnyConv) -> bool:
     if is_causal(conv) or conv.padding == "same":
         return True
     padding = (0,) * len(conv.stride) if isinstance(conv.padding, str) else conv.padding
-    reach = [d * (k - 1) for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+    reach = Candidate(conv.kernel_size, conv.dilation).reach
     return all(2 * p == r for p, r in zip(padding, reach, strict=True))
 
 

@@ -17,6 +17,13 @@ _HOOKS = (
 )
 
 
+def checked_model(model: object) -> nn.Module:
+    """``model`` if it is a module."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}: give an nn.Module.")
+    return model
+
+
 def all_names(model: nn.Module) -> dict[nn.Module, list[str]]:
     """Each module of ``model`` with every name it has there, the one ``named_modules`` gives first."""
     names: dict[nn.Module, list[str]] = {}

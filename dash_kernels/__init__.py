@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Mixtures of convolutions over many kernel sizes and dilations, at the cost of one."""
+"""Mixtures of convolutions over many kernel sizes and dilations, each computed as one convolution."""
 
 from . import functional
 from .conv import Conv1d, Conv2d, Conv3d

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from . import space as spaces
 from .space import SearchSpace
 from .taps import TapLattice
 
 HALF = (torch.float16, torch.bfloat16)
 COMPUTED = (torch.float32, torch.float64)
+FARTHEST = 2**31 - 1
+"""Positions are 32-bit numbers in compiled code."""
 
 
 def whole(name: str, value: int, least: int) -> int:
-    """``value`` if it is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | torch.SymInt):
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give a whole number of at least {least}.")
-    if value < least:
-        raise ValueError(f"{name} is {value}: it must be at least {least}.")
-    return value
+    """``value`` as an int, or as the symbol of one, if it is a whole number of at least ``least``."""
+    if type(value) in (int, torch.SymInt) and value >= least:
+        return value
+    return spaces.whole(name, value, least)
 
 
 def per_axis(name: str, value: int | Sequence[int], ndim: int, least: int = 1) -> tuple[int, ...]:
@@ -42,6 +45,10 @@ def tensor(name: str, value: object) -> Tensor:
         raise TypeError(
             f"{name} is {value.dtype}: float32, float64, float16 and bfloat16 are computed; convert it first."
         )
+    if value.is_nested:
+        raise TypeError(f"{name} is a nested tensor: only dense ones are computed; pad it with to_padded_tensor(0).")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} has layout {value.layout}: only dense tensors are computed; call to_dense() first.")
     return value
 
 
@@ -61,7 +68,6 @@ def same_device(x: Tensor, **others: Tensor | None) -> None:
 
 def channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str) -> None:
     """x (batch, in, *n) or (in, *n), weight (out, in/groups, T) and bias (out,) fit together, and there are pixels."""
-    whole("groups", groups, 1)
     given, size = x.shape[-ndim - 1], x.shape[-ndim:]
     if given != weight.shape[1] * groups:
         raise ValueError(
@@ -82,27 +88,42 @@ Numbers = tuple[int, ...]
 Lattice = tuple[Numbers, Numbers, Numbers, Numbers, Numbers]
 
 
-def _flat_offsets(offsets: tuple[int | Numbers, ...]) -> tuple[int, Numbers]:
+def flat_offsets(offsets: Sequence[int | Sequence[int]]) -> tuple[int, Numbers]:
     """Number of axes, and all offsets as one flat tuple."""
-    rows = [offset if isinstance(offset, tuple) else (offset,) for offset in offsets]
-    lengths = {len(row) for row in rows}
+    if not torch.compiler.is_compiling() and set(map(type, offsets)) == {tuple}:
+        # Hundreds of tuples of ints are the rule, in every call: no Python loop. (A table of known offsets would take
+        # (0.0, True) for (0, 1), which are equal.)
+        rows: Sequence[Sequence[int]] = offsets  # type: ignore[assignment]
+        flat = tuple(itertools.chain.from_iterable(rows))
+        if len(set(map(len, rows))) == 1 and set(map(type, flat)) == {int}:
+            return len(rows[0]), _near(flat)
+    listed = [tuple(offset) if isinstance(offset, list | tuple) else (offset,) for offset in offsets]
+    lengths = {len(row) for row in listed}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(
-            f"{len(rows)} offsets with {sorted(lengths)} numbers each: give at least one, all with one number per axis."
+            f"{len(listed)} offsets with {sorted(lengths)} numbers each: give at least one, all with one number per "
+            f"axis."
         )
-    for t, row in enumerate(rows):
-        for number in row:
-            if isinstance(number, bool) or not isinstance(number, int):
-                raise TypeError(f"offsets[{t}] is {offsets[t]!r}: give whole numbers, in pixels.")
-    return lengths.pop(), tuple(number for row in rows for number in row)
+    return lengths.pop(), _near(tuple(_position(t, row, number) for t, row in enumerate(listed) for number in row))
 
 
-_known_flat_offsets = functools.lru_cache(maxsize=256)(_flat_offsets)
+def _position(t: int, row: Sequence[object], number: object) -> int:
+    if type(number) is int:
+        return number
+    if not isinstance(number, bool):
+        try:
+            return operator.index(number)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise TypeError(f"offsets[{t}] is {row[0] if len(row) == 1 else row!r}: give whole numbers, in pixels.")
 
 
-def flat_offsets(offsets: tuple[int | Numbers, ...]) -> tuple[int, Numbers]:
-    """Number of axes, and all offsets as one flat tuple; remembered, but not where torch.compile may trace symbols."""
-    return _flat_offsets(offsets) if torch.compiler.is_compiling() else _known_flat_offsets(offsets)
+def _near(flat: Numbers) -> Numbers:
+    if max(flat) > FARTHEST or min(flat) < -FARTHEST:
+        raise ValueError(
+            f"offsets reach from {min(flat)} to {max(flat)} pixels: they must lie between -{FARTHEST} and {FARTHEST}."
+        )
+    return flat
 
 
 def lattice(space: SearchSpace, ndim: int, stride: Numbers, causal: bool, padded: bool) -> Lattice:
@@ -129,6 +150,9 @@ def _constant_lattice(space: SearchSpace, ndim: int, strided: Numbers, causal: b
 @functools.lru_cache(maxsize=256)
 def _lattice(space: SearchSpace, ndim: int, strided: Numbers, causal: bool, padded: bool) -> Lattice:
     candidates = space.candidates(ndim)
+    for candidate in candidates:
+        if max(candidate.reach) > FARTHEST:
+            raise ValueError(f"candidate {candidate} spans {max(candidate.reach)} pixels: at most {FARTHEST} work.")
     for candidate in () if causal else candidates:
         for reach in (candidate.reach[axis] for axis in strided):
             if reach % 2:
@@ -157,17 +181,25 @@ def _packed_taps(space: SearchSpace) -> tuple[int | None, ...]:
     )
 
 
-def pixel_axes(space: SearchSpace, x: Tensor, weight: Tensor) -> int:
-    """How many axes of x are pixels: x may be batched or not, and the packed weights tell which."""
+def pixel_axes(space: SearchSpace, x: Tensor, weight: Tensor, groups: int, given: int | None) -> int:
+    """How many axes of x are pixels: x may be batched or not, and packed taps and channels tell which."""
     counts = {1 + i: count for i, count in enumerate(packed_taps(space)) if count is not None}
-    possible = [ndim for ndim in (x.dim() - 2, x.dim() - 1) if ndim in counts]
-    for ndim in possible:
-        if weight.shape[2] == counts[ndim]:
-            return ndim
+    possible = [ndim for ndim in (x.dim() - 2, x.dim() - 1) if ndim in counts and given in (None, ndim)]
+    fitting = [ndim for ndim in possible if weight.shape[2] == counts[ndim]]
+    if len(fitting) == 2:  # every candidate has one tap
+        found = [ndim for ndim in fitting if x.shape[-ndim - 1] == weight.shape[1] * groups]
+        fitting = found or fitting[:1]  # if the channels fit neither way, that is told later
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ValueError(
+            f"input of shape {tuple(x.shape)} is a batch with {fitting[0]} pixel axes or unbatched with {fitting[1]}, "
+            f"and candidates of one tap fit both: pass ndim={fitting[0]} or ndim={fitting[1]}."
+        )
     if not possible:
         raise ValueError(
             f"input has shape {tuple(x.shape)}: give (batch, channels, *n) or (channels, *n), where n has "
-            f"{' or '.join(map(str, counts))} axes for this space."
+            f"{' or '.join(map(str, counts)) if given is None else given} axes for this space."
         )
     need = " or ".join(f"{counts[ndim]} with {ndim} axes" for ndim in possible)
     raise ValueError(

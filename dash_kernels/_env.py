@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every environment variable the library reads, checked: an unknown value is an error, never a default."""
+"""Every environment variable the library reads, checked: an unknown value is an error, never a default.
+
+All are checked when the package is imported, and again wherever they are read.
+"""
 
 from __future__ import annotations
 

@@ -30,12 +30,17 @@ def mixed_conv(
     engine: str = "auto",
     *,
     causal: bool = False,
+    ndim: int | None = None,
 ) -> Tensor:
-    r"""Convolution with the mixture of all candidate kernels of a space, at the cost of one kernel.
+    r"""Convolution with the mixture of all candidate kernels of a space, as one convolution.
 
     Convolution is linear, so the mixture of results is one convolution with the mixture of kernels:
 
     .. math:: \sum_i m_i \, (w_i \ast_{d_i} x) = \Big(\sum_i m_i \, \mathrm{dilate}_{d_i}(w_i)\Big) \ast x
+
+    Engine "fourier" computes with whole maps: its rounding is relative to the norm of the whole map, and a NaN or an
+    Inf anywhere in a map spreads over all of it. So a causal convolution is causal
+    up to rounding of the largest values.
 
     Args:
         x: (batch, in, *n), or (in, *n) unbatched.
@@ -49,6 +54,8 @@ def mixed_conv(
         padding_mode: "zeros", "circular" (positions modulo n, any reach), "reflect" or "replicate".
         engine: "auto" or a name from :func:`dash_kernels.engines`.
         causal: Let no tap look ahead: offsets from -d(k-1) to 0 on every axis.
+        ndim: How many axes of x are pixels. Needed only where every candidate has one tap and x is batched with one
+            number of axes or unbatched with the next.
 
     Returns:
         (batch, out, ceil(n / stride)) in x's dtype; float16 and bfloat16 are computed in float32. Under autocast
@@ -57,7 +64,8 @@ def mixed_conv(
     Raises:
         TypeError: An argument is of the wrong type, or tensors differ in dtype.
         ValueError: Shapes do not fit together, d(k-1) is odd for some candidate while the stride is not 1 (no
-            ``nn.ConvNd`` computes that), "reflect" reaches further than the input, or the engine cannot run this.
+            ``nn.ConvNd`` computes that), "reflect" reaches further than the input, x can be read as batched
+            and as unbatched, or the engine cannot run this.
 
     Source: Shen, Khodak, Talwalkar, "Efficient Architecture Search for Diverse Tasks", 2022, arXiv:2204.07554.
 
@@ -72,7 +80,8 @@ def mixed_conv(
         raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
     if not isinstance(space, SearchSpace):
         raise TypeError(f"space is a {type(space).__name__}: give a dash_kernels.SearchSpace.")
-    ndim = check.pixel_axes(space, x, weight)
+    groups = check.whole("groups", groups, 1)
+    ndim = check.pixel_axes(space, x, weight, groups, None if ndim is None else check.whole("ndim", ndim, 1))
     steps = check.per_axis("stride", stride, ndim)
     if mixture.dim() != 1 or mixture.shape[0] != len(space):
         raise ValueError(
@@ -109,12 +118,16 @@ def tap_conv(
 
     .. math:: y_{b,o,p} = \sum_c \sum_t \mathrm{taps}_{o,c,t} \, x_{b,c,\,s p + \mathrm{offset}_t}
 
+    Engine "fourier" computes with whole maps: its rounding is relative to the norm of the whole map, and a NaN or an
+    Inf anywhere in a map spreads over all of it. So taps that only look
+    back see later values up to rounding of the largest.
+
     Args:
         x: (batch, in, *n), or (in, *n) unbatched; zero outside.
         taps: (out, in/groups, T).
         offsets: T positions relative to ``stride * output position``, in pixels, each a tuple with one whole number per
-            axis (plain numbers in 1-D), any sign and order; weights at repeated positions add up. A tuple of tuples is
-            checked once and remembered.
+            axis (plain numbers in 1-D), any sign and order; weights at repeated positions add up. Tuples of ints are
+            checked the fastest.
         bias: (out,) or None.
         stride: Step between output pixels, one number or one per axis.
         groups: As in ``nn.ConvNd``.
@@ -135,7 +148,10 @@ def tap_conv(
         tensor([[[1., 2., 4., 6.]]])
     """
     x, taps = check.tensor("input", x), check.tensor("taps", taps)
-    ndim, flat = check.flat_offsets(_as_tuples(offsets))
+    if isinstance(offsets, str) or not isinstance(offsets, Iterable):
+        raise TypeError(f"offsets is {offsets!r}: give a sequence of whole numbers, or of tuples of them.")
+    ndim, flat = check.flat_offsets(offsets if isinstance(offsets, tuple) else tuple(offsets))
+    groups = check.whole("groups", groups, 1)
     steps = check.per_axis("stride", stride, ndim)
     count = len(flat) // ndim
     if taps.dim() != 3 or taps.shape[2] != count:
@@ -203,11 +219,3 @@ def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> T
             )
     amounts = [amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair]
     return F.pad(x, amounts, mode=mode)
-
-
-def _as_tuples(offsets: Sequence[int] | Sequence[Sequence[int]]) -> tuple[int | tuple[int, ...], ...]:
-    if isinstance(offsets, tuple):
-        return offsets
-    if isinstance(offsets, str) or not isinstance(offsets, Iterable):
-        raise TypeError(f"offsets is {offsets!r}: give a sequence of whole numbers, or of tuples of them.")
-    return tuple(offset if isinstance(offset, int) else tuple(offset) for offset in offsets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -87,12 +88,16 @@ class SearchSpace:
         return len(self.kernel_sizes) * len(self.dilations)
 
 
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): whole numbers of at least 1 are allowed.")
-    number = int(value.__index__())
-    if number < 1:
-        raise ValueError(f"{name} is {number}: it must be at least 1.")
+def whole(name: str, value: object, least: int = 1) -> int:
+    """``value`` as an int, if it is a whole number of at least ``least``: an int or what counts as one, but no bool."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}): give a whole number of at least {least}.")
+    if number < least:
+        raise ValueError(f"{name} is {number}: it must be at least {least}.")
     return number
 
 
@@ -104,9 +109,9 @@ def _choices(name: str, given: Iterable[int | Sequence[int]]) -> tuple[Choice, .
         if isinstance(entry, Sequence) and not isinstance(entry, str):
             if not entry:
                 raise ValueError(f"{name}[{i}] is empty: give one number per axis, or one number for all axes.")
-            choices.append(tuple(_whole(f"{name}[{i}][{axis}]", number) for axis, number in enumerate(entry)))
+            choices.append(tuple(whole(f"{name}[{i}][{axis}]", number) for axis, number in enumerate(entry)))
         else:
-            choices.append(_whole(f"{name}[{i}]", entry))
+            choices.append(whole(f"{name}[{i}]", entry))
     if not choices:
         raise ValueError(f"{name} is empty: give at least one choice, such as {name}=(3,).")
     return tuple(choices)

@@ -67,7 +67,7 @@ def test_the_instruction_set_is_capped() -> None:
     assert ran.stdout.strip() == "baseline", ran.stderr
 
 
-@pytest.mark.parametrize("name", ["DASH_KERNELS_ISA", "DASH_KERNELS_DISABLE"])
+@pytest.mark.parametrize("name", build_info.VARIABLES)
 def test_a_wrong_value_stops_the_import(name: str) -> None:
     ran = python("import dash_kernels", **{name: "fast"})
     assert ran.returncode != 0

@@ -77,6 +77,26 @@ MIXED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"padding_mode": "same"}, ValueError, "padding_mode is 'same': use one of zeros, circular, reflect, replicate"),
     ({"padding_mode": "reflect", "x": torch.zeros(2, 4, 9, 4)}, ValueError, "widest reach, 4, and the input has 4"),
     ({"engine": 3}, TypeError, "engine is 3"),
+    ({"groups": True}, TypeError, "groups is True"),
+    ({"ndim": 1}, ValueError, r"input has shape \(2, 4, 9, 9\): give .* where n has 1 axes"),
+    ({"ndim": 2.0}, TypeError, "ndim is 2.0"),
+    ({"x": torch.zeros(2, 4, 9, 9).to_sparse()}, TypeError, r"layout torch.sparse_coo: .* call to_dense\(\) first"),
+    ({"x": torch.zeros(2, 4, 9, 9).to_mkldnn()}, TypeError, "input has layout torch._mkldnn"),
+    (
+        {"weight": torch.nested.nested_tensor([torch.zeros(4, 68)], layout=torch.jagged)},
+        TypeError,
+        "weight is a nested tensor: .* pad it",
+    ),
+    (
+        {
+            "space": dk.SearchSpace((3,), (2**31,)),
+            "weight": torch.zeros(6, 4, 3),
+            "mixture": torch.zeros(1),
+            "x": torch.zeros(2, 4, 9),
+        },
+        ValueError,
+        "spans 4294967296 pixels",
+    ),
 ]
 
 TAPS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -86,6 +106,10 @@ TAPS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"offsets": (0, 1, True)}, TypeError, r"offsets\[2\] is True"),
     ({"offsets": [[0], [1], ["2"]]}, TypeError, r"offsets\[2\] is"),
     ({"offsets": 3}, TypeError, "offsets is 3"),
+    ({"offsets": "012"}, TypeError, "offsets is '012'"),
+    ({"offsets": (0, 1, 2**31)}, ValueError, "offsets reach from 0 to 2147483648 pixels"),
+    ({"offsets": ((-(2**31),), (0,), (1,))}, ValueError, "offsets reach from -2147483648 to 1"),
+    ({"groups": 0}, ValueError, "groups is 0"),
     ({"offsets": (0, 1)}, ValueError, r"taps has shape \(6, 4, 3\), there are 2 offsets"),
     ({"taps": torch.zeros(6, 4)}, ValueError, r"taps has shape \(6, 4\)"),
     ({"taps": None}, TypeError, "taps is a NoneType"),
@@ -117,3 +141,55 @@ def test_an_odd_span_is_allowed_without_stride_or_looking_back_only() -> None:
     assert mixed_conv(x, weight, torch.ones(1), EVEN, stride=2, engine="reference", causal=True).shape == (1, 1, 5)
     with pytest.raises(ValueError, match=r"candidate 4/1 spans d\(k-1\) = 3 pixels and the stride is above 1"):
         mixed_conv(x, weight, torch.ones(1), EVEN, stride=2, engine="reference")
+
+
+def test_equal_numbers_of_another_type_are_refused_after_the_right_ones() -> None:
+    x, kernel = torch.zeros(1, 1, 4), torch.zeros(1, 1, 2)
+    for good, wrong in (((0, 1), (0.0, 1.0)), ((0, 1), (False, True)), (((0,), (1,)), ((0.0,), (True,)))):
+        tap_conv(x, kernel, good, engine="reference")
+        with pytest.raises(TypeError, match=r"offsets\[0\] is"):
+            tap_conv(x, kernel, wrong, engine="reference")  # type: ignore[arg-type]
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    one, two = numpy.int64(1), numpy.int32(2)
+    expected = taps(stride=2, out_size=2)
+    for offsets in ([-one, numpy.int8(0), one], ((-one,), (0,), (one,)), numpy.array([-1, 0, 1])):
+        assert taps(offsets=offsets, stride=two, out_size=(two,), groups=one).shape == expected.shape
+    assert mixed(stride=(two, one), groups=one, ndim=two).shape == (2, 6, 5, 9)
+    with pytest.raises(TypeError, match=r"offsets\[0\] is"):
+        taps(offsets=numpy.array([True, False, True]))
+    with pytest.raises(TypeError, match="groups is"):
+        taps(groups=numpy.bool_(True))
+
+
+def test_one_tap_that_could_be_read_two_ways() -> None:
+    space, weight, mixture = dk.SearchSpace((1,), (1, 2)), torch.randn(3, 3, 2), torch.randn(2)
+    x = torch.randn(3, 3, 5)
+    with pytest.raises(ValueError, match="a batch with 1 pixel axes or unbatched with 2, .* pass ndim=1 or ndim=2"):
+        mixed_conv(x, weight, mixture, space, engine="reference")
+    kernel = weight @ mixture
+    one = mixed_conv(x, weight, mixture, space, engine="reference", ndim=1)
+    torch.testing.assert_close(one, torch.einsum("oc,bcn->bon", kernel, x))
+    two = mixed_conv(x, weight, mixture, space, engine="reference", ndim=2)
+    torch.testing.assert_close(two, torch.einsum("oc,chw->ohw", kernel, x))
+    for other in (x[:2], x[:, :2]):  # the channels tell
+        expected = torch.einsum("oc,bcn->bon" if other.shape[1] == 3 else "oc,chw->ohw", kernel, other)
+        torch.testing.assert_close(mixed_conv(other, weight, mixture, space, engine="reference"), expected)
+    with pytest.raises(ValueError, match="input has 2 channels"):
+        mixed_conv(x[:2, :2], weight, mixture, space, engine="reference")
+
+
+EXPLAIN: list[tuple[tuple[Any, Any], type[Exception], str]] = [
+    ((3, (1, 4, 5)), TypeError, "layer is a int: give a module"),
+    ((torch.nn.ReLU(), 5), TypeError, r"input_shape is 5: give a sequence of numbers"),
+    ((torch.nn.ReLU(), (1, 4, -3, 3)), ValueError, r"input_shape\[2\] is -3: it must be at least 0"),
+    ((torch.nn.ReLU(), (1, 4.0)), TypeError, r"input_shape\[1\] is 4.0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "kind", "message"), EXPLAIN)
+def test_explain(arguments: tuple[Any, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        dk.explain(*arguments)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from cases import lay_out
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import dash_kernels as dk
@@ -168,3 +169,43 @@ def test_function_transforms(engine: str) -> None:
     (column,) = torch.autograd.grad(torch.autograd.grad(energy(leaf), leaf, create_graph=True)[0][1], leaf)
     twice = torch.func.grad(lambda m: torch.func.grad(energy)(m)[1])
     torch.testing.assert_close(twice(mixture), column)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own, at the first dual tensor
+def test_forward_mode(engine: str) -> None:
+    """Also forward over reverse, and whether or not anything needs a gradient."""
+    space = dk.SearchSpace((2, 3), (1,))
+    leaves = [torch.randn(shape).double() for shape in ((1, 2, 4), (2, 1, 5), (2,), (2,))]
+
+    def call(*t: Tensor) -> Tensor:
+        return mixed_conv(*t[:3], space, t[3], groups=2, engine=engine)
+
+    directions = [torch.randn_like(leaf) for leaf in leaves]
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(*pair) for pair in zip(leaves, directions, strict=True)]
+        tangent = forward_ad.unpack_dual(call(*duals)).tangent
+        assert forward_ad.unpack_dual(call(*leaves)).tangent is None
+        undifferentiated = [leaf.clone().requires_grad_() for leaf in leaves]
+        call(*undifferentiated).sum().backward()
+    step = 1e-6
+    moved = [call(*(a + s * b for a, b in zip(leaves, directions, strict=True))) for s in (step, -step)]
+    torch.testing.assert_close(tangent, (moved[0] - moved[1]) / (2 * step), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(torch.func.jvp(call, tuple(leaves), tuple(directions))[1], tangent)
+
+    needing = [leaf.requires_grad_() for leaf in leaves]
+    call(*needing).sum().backward()
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(undifferentiated, needing, strict=True))
+    assert torch.autograd.gradcheck(call, needing, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(call, needing, check_fwd_over_rev=True)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own, at the first dual tensor
+def test_forward_mode_is_never_dropped() -> None:
+    """Where the dispatcher is in charge it is refused."""
+    x, taps = torch.randn(1, 1, 4), torch.randn(1, 1, 2)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        with pytest.raises(NotImplementedError, match="forward-mode AD is not supported in .*tap_conv as called here"):
+            torch.ops.dash_kernels.tap_conv(dual, taps, [0, 1], [4], [1], 1, False, "reference")
+        with pytest.raises(NotImplementedError, match="forward-mode AD"), torch.autocast("cpu", dtype=torch.bfloat16):
+            tap_conv(dual, taps, (0, 1))

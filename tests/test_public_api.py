@@ -32,7 +32,7 @@ SIGNATURES = {
     dk.TapLattice.of: "(candidates, causal=False)",
     dk.functional.mixed_conv: (
         "(x, weight, mixture, space, bias=None, stride=1, groups=1, padding_mode='zeros', engine='auto', *, "
-        "causal=False)"
+        "causal=False, ndim=None)"
     ),
     dk.functional.tap_conv: (
         "(x, taps, offsets, bias=None, stride=1, groups=1, out_size=None, circular=False, engine='auto')"

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ._choice import Fields, engine_for
@@ -44,6 +45,11 @@ def register(
     qualified = f"dash_kernels::{name}"
 
     def implementation(*args: Any) -> Any:
+        if _forward_mode() and any(_tangent(operand) is not None for operand in args[:2]):
+            raise NotImplementedError(
+                f"forward-mode AD is not supported in torch.ops.dash_kernels.{name} as called here, its tangent would "
+                f"be lost: call dash_kernels.functional on plain tensors, outside torch.compile and autocast."
+            )
         return getattr(engine_for(describe(*args), args[-1]), name)(*args[:-1])
 
     torch.library.define(qualified, "(" + arguments, tags=torch.Tag.pt2_compliant_tag)
@@ -58,12 +64,25 @@ def register(
 
     def forward(ctx: Any, *args: Any) -> Any:
         output = implementation(*args)
-        save(ctx, args, output)
+        setup(ctx, args, output)
         return output
 
-    members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate)}
+    def setup(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
+        save(ctx, args, output)
+        if forward_ad._current_level >= 0:
+            ctx.save_for_forward(*args[:2])
+            ctx.arguments = args[2:]
+
+    def push(ctx: Any, *tangents: Any) -> Any:
+        """The tangent of the result, which is linear in each operand: d(a*b) = da*b + a*db."""
+        first, second = ctx.saved_tensors
+        pairs = (tangents[0], second), (first, tangents[1])
+        parts = [call(*pair, *ctx.arguments) for pair in pairs if pair[0] is not None and pair[1] is not None]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate), "jvp": staticmethod(push)}
     function: Any = type(name, (torch.autograd.Function,), members)
-    members |= {"forward": staticmethod(implementation), "setup_context": staticmethod(save)}
+    members |= {"forward": staticmethod(implementation), "setup_context": staticmethod(setup)}
     transformed: Any = type(name, (torch.autograd.Function,), members)  # the form torch.func takes; slower to call
 
     def call(first: Tensor, second: Tensor, *rest: Any) -> Any:
@@ -73,11 +92,21 @@ def register(
             return transformed.apply(first, second, *rest)
         if _needs_dispatcher(first, second):
             return operator(first, second, *rest)
-        if torch.is_grad_enabled() and (first.requires_grad or second.requires_grad):
+        if _forward_mode() or (torch.is_grad_enabled() and (first.requires_grad or second.requires_grad)):
             return function.apply(first, second, *rest)
         return implementation(first, second, *rest)
 
     return call
+
+
+def _forward_mode() -> bool:
+    """Whether operands may carry tangents: forward-mode AD is on."""
+    return forward_ad._current_level >= 0 and torch._C._is_fwd_grad_enabled()
+
+
+def _tangent(operand: Tensor) -> Tensor | None:
+    tangent: Tensor | None = forward_ad.unpack_dual(operand).tangent  # type: ignore[no-untyped-call]
+    return tangent
 
 
 def _needs_dispatcher(first: Tensor, second: Tensor) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .. import _arguments as check
 from .._table import table
 from ..engines import MixProblem, Problem, survey
 from ._register import DESCRIBE
@@ -61,6 +62,7 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
         input_shape: Shape of the input. It is taken to need a gradient.
 
     Raises:
+        TypeError: ``layer`` is no module, or ``input_shape`` no sequence of whole numbers.
         ValueError: The layer does not take such an input.
 
     Example:
@@ -69,11 +71,16 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
         >>> [row.stage for row in dk.explain(layer, (8, 16, 32, 32)).rows if row.chosen][:2]
         ['mix_taps', 'forward']
     """
+    if not isinstance(layer, nn.Module):
+        raise TypeError(f"layer is a {type(layer).__name__}: give a module, such as a mixed convolution.")
+    if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
+        raise TypeError(f"input_shape is {input_shape!r}: give a sequence of numbers, such as (8, 16, 32, 32).")
+    shape = tuple(check.whole(f"input_shape[{i}]", size, 0) for i, size in enumerate(input_shape))
     parameters = [p for p in layer.parameters() if p.requires_grad]
     like = next(layer.parameters(), torch.empty(0))
     recorder = _Recorder()
     with FakeTensorMode(allow_non_fake_inputs=True), recorder, torch.enable_grad():
-        x = torch.empty(tuple(input_shape), dtype=like.dtype, device=like.device, requires_grad=True)
+        x = torch.empty(shape, dtype=like.dtype, device=like.device, requires_grad=True)
         y: Tensor = layer(x)
         if recorder.calls:
             torch.autograd.grad(y, [x, *parameters], torch.empty_like(y), allow_unused=True)

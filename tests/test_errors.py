@@ -179,6 +179,9 @@ def test_one_tap_that_could_be_read_two_ways() -> None:
         torch.testing.assert_close(mixed_conv(other, weight, mixture, space, engine="reference"), expected)
     with pytest.raises(ValueError, match="input has 2 channels"):
         mixed_conv(x[:2, :2], weight, mixture, space, engine="reference")
+    for kind, axes in ((dk.MixedConv1d, 1), (dk.MixedConv2d, 2)):  # layers know
+        assert kind(3, 3, kernel_sizes=(1,), dilations=(1,)).ndim == axes
+        assert kind(3, 3, kernel_sizes=(1,), dilations=(1,))(x).shape == (3, 3, 5)
 
 
 EXPLAIN: list[tuple[tuple[Any, Any], type[Exception], str]] = [

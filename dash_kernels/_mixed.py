@@ -3,7 +3,7 @@
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, SupportsFloat, SupportsIndex
 
 import torch
@@ -35,13 +35,13 @@ class MixedConvNd(nn.Module):
 
     def __init__(
         self,
-        in_channels: SupportsIndex,
-        out_channels: SupportsIndex,
+        in_channels: int,
+        out_channels: int,
         *,
         kernel_sizes: Choices,
         dilations: Choices,
-        stride: SupportsIndex | Sequence[SupportsIndex] = 1,
-        groups: SupportsIndex = 1,
+        stride: int | Sequence[int] = 1,
+        groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         mixture: str = "gumbel",
@@ -51,9 +51,9 @@ class MixedConvNd(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels = check.whole("in_channels", _plain(in_channels), 1)
-        self.out_channels = out_channels = check.whole("out_channels", _plain(out_channels), 1)
-        self.groups = groups = check.whole("groups", _plain(groups), 1)
+        self.in_channels = in_channels = check.whole("in_channels", in_channels, 1)
+        self.out_channels = out_channels = check.whole("out_channels", out_channels, 1)
+        self.groups = groups = check.whole("groups", groups, 1)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups is {groups}: it must divide in_channels={in_channels} and out_channels={out_channels}."
@@ -66,7 +66,7 @@ class MixedConvNd(nn.Module):
 
         self.space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations)
         self.candidates: tuple[Candidate, ...] = self.space.candidates(self.ndim)
-        self.stride = check.per_axis("stride", _plain(stride), self.ndim)
+        self.stride = check.per_axis("stride", stride, self.ndim)
         check.lattice(
             self.space, self.ndim, self.stride, self.causal, padded=False
         )  # a strided layer cannot have every candidate
@@ -196,6 +196,7 @@ class MixedConvNd(nn.Module):
             self.padding_mode,
             self.engine,
             causal=self.causal,
+            ndim=self.ndim,
         )
         return y if batched else y.squeeze(0)
 
@@ -270,18 +271,6 @@ class MixedConvNd(nn.Module):
         if not 0 <= number < len(self.candidates):
             raise ValueError(f"there is no candidate {i!r}: the layer has candidates 0 to {len(self.candidates) - 1}.")
         return number
-
-
-def _plain(value: Any) -> Any:
-    """Whole numbers of other libraries as Python's, one or several; the checks refuse what is none."""
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Tensor):
-        return tuple(_plain(number) for number in value)
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        return value
-    try:
-        return operator.index(value)
-    except TypeError:  # arrays and tensors have __index__ whatever they hold
-        return value
 
 
 def _wide(tensor: Tensor) -> Tensor:

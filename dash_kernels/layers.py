@@ -2,7 +2,7 @@
 """``MixedConv1d``, ``MixedConv2d``, ``MixedConv3d``: a convolution layer that is a mixture of candidate kernels."""
 
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,13 +36,13 @@ class MixedConv1d(MixedConvNd):
 
     def __init__(
         self,
-        in_channels: SupportsIndex,
-        out_channels: SupportsIndex,
+        in_channels: int,
+        out_channels: int,
         *,
         kernel_sizes: Choices,
         dilations: Choices,
-        stride: SupportsIndex | Sequence[SupportsIndex] = 1,
-        groups: SupportsIndex = 1,
+        stride: int | Sequence[int] = 1,
+        groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         mixture: str = "gumbel",

@@ -104,6 +104,11 @@ class TestForward:
         x = sample(layer)
         torch.testing.assert_close(layer(x[0]), layer(x)[0])
 
+    def test_batch_as_large_as_the_channels_of_candidates_with_one_tap(self):
+        layer = build(2, kernel_sizes=(1,), dilations=(1,)).eval()
+        x = sample(layer, batch=4)
+        torch.testing.assert_close(layer(x), torch.stack([layer(each) for each in x]))
+
     def test_empty_batch(self):
         layer = build(2)
         x = sample(layer, batch=0).requires_grad_()
@@ -456,7 +461,7 @@ class TestParameters:
 
 def test_integers_of_numpy():
     two = np.int64(2)
-    for stride in (two, (two, two), np.array([2, 2])):
+    for stride in (two, (two, two)):
         layer = dk.MixedConv2d(two, np.int32(4), kernel_sizes=(3,), dilations=(1,), stride=stride, groups=two)
         assert layer(torch.randn(1, 2, 5, 5)).shape == (1, 4, 3, 3)
         assert "stride=(2, 2)" in repr(layer) and type(layer.in_channels) is type(layer.groups) is int

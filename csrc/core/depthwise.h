@@ -115,6 +115,37 @@ struct Depthwise {
     });
   }
 
+  // Rows of the maps of vector v, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input
+  // map.
+  void transform_in(const Maps<T>& in, const T* x, int64_t v, Worker& worker) const {
+    rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum,
+                 in.columns(), worker.row_scratch);
+  }
+  void invert_in(const Maps<T>& in, const Worker& worker, T* x, int64_t v) const {
+    rows_inverse(full_cols, worker.in_spectrum, in.columns(), x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0],
+                 in.size[1], T(1), worker.row_scratch);
+  }
+  int64_t out_origin(const Maps<T>& out, int64_t v, int64_t multiple) const {
+    return v * kLanes<T> * out.map + multiple * out.size[0] * out.size[1];
+  }
+  void transform_out(const Maps<T>& out, const T* y, int64_t v, int64_t multiple, Worker& worker) const {
+    rows_forward(out_cols, y + out_origin(out, v, multiple), map_lanes(out, v), out.size[0], out.size[1],
+                 worker.out_spectrum, out.columns(), worker.row_scratch);
+  }
+  void invert_out(const Maps<T>& out, const Worker& worker, T* y, int64_t v, int64_t multiple) const {
+    rows_inverse(out_cols, worker.out_spectrum, out.columns(), y + out_origin(out, v, multiple), map_lanes(out, v),
+                 out.size[0], out.size[1], T(1), worker.row_scratch);
+  }
+
+  // body(k, k modulo the length of the strided side) at every full-length column frequency.
+  template <class Body>
+  DASH_INLINE void for_each_row_frequency(const Body& body) const {
+    for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
+      body(k, repeated);
+      if (++repeated == out_rows.n) repeated = 0;
+    }
+  }
+
   // y = x * weights: row frequencies that fold onto one are summed, then the column folds in its inverse.
   void forward(const T* x, const T* weight, T* y, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
@@ -124,27 +155,22 @@ struct Depthwise {
     const int64_t aliases = full_cols.n / out_cols.n, folds = full_rows.n / out_rows.n;
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>* const a = worker.a;
+      Cx<T>* const product = worker.a;
       for (int64_t v = begin; v < end; ++v) {
-        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
-                     worker.in_spectrum, in.columns(), worker.row_scratch);
+        transform_in(in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
           for (int64_t g = 0; g < out.frequencies(); ++g) {
             for (int64_t alias = 0; alias < aliases; ++alias) {
               const int64_t f = g + alias * out_cols.n;
               const Cx<T>* h = w.weights + weight_index(v, m, f);
               const auto multiply = [=](int64_t k, Cx<T> value) {
-                const Cx<T> product = {value.re * h[k].re - value.im * h[k].im,
-                                       value.re * h[k].im + value.im * h[k].re};
-                a[k] = alias == 0 ? product : a[k] + product;
+                product[k] = alias == 0 ? times(value, h[k]) : product[k] + times(value, h[k]);
               };
               in.transform_column(worker.in_spectrum, 0, f, multiply, worker.buffer);
             }
-            out.invert_column(a, folds, worker.out_spectrum, 0, g, worker.buffer);
+            out.invert_column(product, folds, worker.out_spectrum, 0, g, worker.buffer);
           }
-          rows_inverse(out_cols, worker.out_spectrum, out.columns(),
-                       y + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1], map_lanes(out, v), out.size[0],
-                       out.size[1], T(1), worker.row_scratch);
+          invert_out(out, worker, y, v, m);
         }
       }
     });
@@ -158,40 +184,32 @@ struct Depthwise {
     const Maps<T> in = side(false), out = side(true);
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>*const a = worker.a, *const b = worker.b;
+      Cx<T>*const product = worker.a, *const column = worker.b;
+      const auto keep = [column](int64_t k, Cx<T> value) { column[k] = value; };
       for (int64_t v = begin; v < end; ++v) {
         for (int64_t m = 0; m < multiplier; ++m) {
-          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
-                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.columns(),
-                       worker.row_scratch);
+          transform_out(out, y_gradient, v, m, worker);
           for (int64_t f = 0; f < frequencies(); ++f) {
-            out.transform_column(
-                worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
             const Cx<T>* h = w.weights + weight_index(v, m, f);
-            for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
-              a[k] = {b[period].re * h[k].re - b[period].im * h[k].im, b[period].re * h[k].im + b[period].im * h[k].re};
-              if (++period == out_rows.n) period = 0;
-            }
+            out.transform_column(worker.out_spectrum, 0, f, keep, worker.buffer);
+            for_each_row_frequency([=](int64_t k, int64_t repeated) { product[k] = times(column[repeated], h[k]); });
             if (m == 0)
-              in.invert_column(a, 1, worker.in_spectrum, 0, f, worker.buffer);
+              in.invert_column(product, 1, worker.in_spectrum, 0, f, worker.buffer);
             else
-              add_inverted_column(a, worker, f, in);
+              add_inverted_column(product, worker, f, in);
           }
         }
-        rows_inverse(full_cols, worker.in_spectrum, in.columns(), x_gradient + v * kLanes<T> * in.map, map_lanes(in, v),
-                     in.size[0], in.size[1], T(1), worker.row_scratch);
+        invert_in(in, worker, x_gradient, v);
       }
     });
   }
   void add_inverted_column(const Cx<T>* product, Worker& worker, int64_t f, const Maps<T>& in) const {
     Cx<T>* sum = worker.in_spectrum + in.columns().at(f);
     const int64_t count = in.size[0];
-    fft(
-        full_rows.complex, full_rows.n, count, [=](int64_t y) { return swapped(product[y]); },
-        [=](int64_t y, Cx<T> v) {
-          if (y < count) sum[y] = sum[y] + swapped(v);
-        },
-        worker.buffer);
+    const auto add = [=](int64_t y, Cx<T> v) {
+      if (y < count) sum[y] = sum[y] + swapped(v);
+    };
+    fft(full_rows.complex, full_rows.n, count, [=](int64_t y) { return swapped(product[y]); }, add, worker.buffer);
   }
 
   void weight_grad(const T* y_gradient, const T* x, T* weight_gradient, void* buffer, const Workers& workers) const {
@@ -201,26 +219,22 @@ struct Depthwise {
     const int64_t pieces = larger(1, smaller(workers.count, vectors));
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>*const a = worker.a, *const b = worker.b, *const products = w.weights + piece * weight_size();
+      Cx<T>*const in_column = worker.a, *const out_column = worker.b, *const sums = w.weights + piece * weight_size();
+      const auto keep_in = [in_column](int64_t k, Cx<T> value) { in_column[k] = value; };
+      const auto keep_out = [out_column](int64_t k, Cx<T> value) { out_column[k] = value; };
       for (int64_t i = 0; i < weight_size(); ++i)
-        products[i] = {Vec<T>{}, Vec<T>{}};
+        sums[i] = {Vec<T>{}, Vec<T>{}};
       for (int64_t v = begin; v < end; ++v) {
-        rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1],
-                     worker.in_spectrum, in.columns(), worker.row_scratch);
+        transform_in(in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
-          rows_forward(out_cols, y_gradient + (v * kLanes<T> * multiplier + m) * out.size[0] * out.size[1],
-                       map_lanes(out, v), out.size[0], out.size[1], worker.out_spectrum, out.columns(),
-                       worker.row_scratch);
+          transform_out(out, y_gradient, v, m, worker);
           for (int64_t f = 0; f < frequencies(); ++f) {
-            in.transform_column(worker.in_spectrum, 0, f, [a](int64_t k, Cx<T> value) { a[k] = value; }, worker.buffer);
-            out.transform_column(
-                worker.out_spectrum, 0, f, [b](int64_t k, Cx<T> value) { b[k] = value; }, worker.buffer);
-            Cx<T>* sum = products + weight_index(v, m, f);
-            for (int64_t k = 0, period = 0; k < full_rows.n; ++k) {
-              sum[k].re += b[period].re * a[k].re + b[period].im * a[k].im;
-              sum[k].im += b[period].im * a[k].re - b[period].re * a[k].im;
-              if (++period == out_rows.n) period = 0;
-            }
+            Cx<T>* const sum = sums + weight_index(v, m, f);
+            in.transform_column(worker.in_spectrum, 0, f, keep_in, worker.buffer);
+            out.transform_column(worker.out_spectrum, 0, f, keep_out, worker.buffer);
+            for_each_row_frequency([=](int64_t k, int64_t repeated) {
+              sum[k] = sum[k] + times_conjugate(out_column[repeated], in_column[k]);
+            });
           }
         }
       }

@@ -30,6 +30,14 @@ DASH_INLINE Cx<T> times(Cx<T> a, T re, T im) {
   return {a.re * re - a.im * im, a.re * im + a.im * re};
 }
 template <class T>
+DASH_INLINE Cx<T> times(Cx<T> a, Cx<T> b) {
+  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+template <class T>
+DASH_INLINE Cx<T> times_conjugate(Cx<T> a, Cx<T> b) {
+  return {a.re * b.re + a.im * b.im, a.im * b.re - a.re * b.im};
+}
+template <class T>
 DASH_INLINE Cx<T> conjugate(Cx<T> a) {
   return {a.re, -a.im};
 }

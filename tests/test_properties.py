@@ -111,7 +111,7 @@ def test_any_space_mixes_like_its_candidates(
     x = torch.randn(2, 2, *(n, 5)[:ndim], dtype=torch.float64)
     weight = torch.randn(3, 2, sum(c.taps for c in candidates), dtype=torch.float64)
     mixture = torch.randn(len(candidates), dtype=torch.float64)
-    y = mixed_conv(x, weight, mixture, space, engine=engine, causal=causal)
+    y = mixed_conv(x, weight, mixture, space, engine=engine, causal=causal, ndim=ndim)
     expected = reference.mixed_results(x, weight, mixture, candidates, causal=causal)
     torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
 

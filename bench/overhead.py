@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a call costs besides its arithmetic: `python -m bench.overhead`, layers of one 2×2 map, one thread, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+import dash_kernels as dk
+
+from .entries import D2, K2
+from .timing import median
+
+ROUNDS = 300
+
+
+def steps() -> dict[str, Callable[[], object]]:
+    """One forward, or forward and backward, of each contestant."""
+    x, grad = torch.randn(1, 4, 2, 2, requires_grad=True), torch.randn(1, 4, 2, 2)
+    mixed = dk.MixedConv2d(4, 4, kernel_sizes=K2, dilations=D2)
+    layers = {"MixedConv2d": mixed, "nn.Conv2d k=3": nn.Conv2d(4, 4, 3, padding=1)}
+    found: dict[str, Callable[[], object]] = {}
+    for name, layer in layers.items():
+        found[f"{name}, forward"] = lambda layer=layer: layer(x)
+        found[f"{name}, forward and backward"] = lambda layer=layer: layer(x).backward(grad)
+    return found
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    contestants = steps()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, step in contestants.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    for name, taken in seconds.items():
+        print(f"{name}: {median(taken) * 1e6:.0f} µs")
+
+
+if __name__ == "__main__":
+    main()

@@ -94,17 +94,6 @@ def outputs_reached(offset: int, size: int, out: int, stride: int) -> range:
     return range(first, max(first, last + 1))
 
 
-def reachable(
-    offsets: Sequence[Sequence[int]], size: Sequence[int], out: Sequence[int], stride: Sequence[int]
-) -> tuple[int, ...]:
-    """Indices of the taps that read at least one input pixel when the input is zero outside; the others add nothing."""
-    return tuple(
-        t
-        for t, offset in enumerate(offsets)
-        if all(outputs_reached(o, n, m, s) for o, n, m, s in zip(offset, size, out, stride, strict=True))
-    )
-
-
 def fast_length(least: int, multiple: int) -> int:
     """The shortest length >= least that is ``multiple`` times a number with no prime factor above 5."""
     length = -(-least // multiple) * multiple

@@ -10,18 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def relative_error(got: Tensor, exact: Tensor, size: float = 1e-30) -> float:
-    """Distance of ``got`` from ``exact`` (float64) relative to the norm of ``exact``, but at least to ``size``."""
-    return float((got.double() - exact).norm() / exact.norm().clamp_min(size))
+def relative_error(got: Tensor, exact: Tensor) -> float:
+    """Distance of ``got`` from ``exact`` (float64) relative to the norm of ``exact``."""
+    return float((got.double() - exact).norm() / exact.norm().clamp_min(1e-30))
 
 
 def assert_as_good_as_torch(
-    got: Tensor, plain: Tensor | None, exact: Tensor, *, floor: float = 4, size: float = 1e-30, what: str = ""
+    got: Tensor, plain: Tensor | None, exact: Tensor, *, floor: float = 4, what: str = ""
 ) -> None:
     """``got`` is at most twice as far from the truth as torch's convolution ``plain`` in that dtype, or ``floor`` eps.
 
-    In float64, where the truth itself is rounded, it is at most 16 eps away, and ``plain`` is not looked at. Distances
-    are relative to the norm of the truth, but at least to ``size``.
+    In float64, where the truth itself is rounded, it is at most 16 eps away, and ``plain`` is not looked at.
     """
     assert got.shape == exact.shape, (what, got.shape, exact.shape)
     if exact.numel() == 0:
@@ -31,8 +30,8 @@ def assert_as_good_as_torch(
         bar = 16 * eps
     else:
         assert plain is not None and plain.dtype == got.dtype, what
-        bar = max(2 * relative_error(plain, exact, size), floor * eps)
-    error = relative_error(got, exact, size)
+        bar = max(2 * relative_error(plain, exact), floor * eps)
+    error = relative_error(got, exact)
     worst = int((got.double() - exact).abs().argmax())
     assert error <= bar, f"{what}: error {error:.2e}, bar {bar:.2e}, worst at flat index {worst} of {tuple(got.shape)}"
 

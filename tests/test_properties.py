@@ -11,7 +11,6 @@ from accuracy import assert_as_good_as_torch, torch_tap_conv
 from cases import Case
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from dash_kernels import Candidate, SearchSpace, ops, reference
 from dash_kernels.functional import mixed_conv
@@ -43,17 +42,9 @@ def cases(draw: Any) -> Case:
     )  # fmt: skip
 
 
-def whole_size(a: Tensor, b: Tensor, terms: int, result: Tensor) -> float:
-    """The norm a result has on average when each element is a sum of ``terms`` products from a and b."""
-    if a.numel() == 0:
-        return 1.0
-    return float((a.square().mean() * b.square().mean() * terms * result.numel()).sqrt())
-
-
 @quick
 @given(case=cases())
 def test_values_and_gradients(case: Case, engine: str) -> None:
-    """Rounding of a transform follows the whole map, so where taps reach little, the bar is for reaching it all."""
     x, taps, grad = case.tensors(torch.float32)
     tail = (case.steps, case.groups, case.circular)
     got = (
@@ -67,17 +58,11 @@ def test_values_and_gradients(case: Case, engine: str) -> None:
         reference.tap_conv_input_grad(wide_grad, wide_taps, case.flat, case.size, *tail),
         reference.tap_conv_weight_grad(wide_grad, wide_x, case.flat, *tail),
     )
-    inputs, outputs = (channels // case.groups for channels in case.channels)
-    sizes = (
-        whole_size(wide_x, wide_taps, inputs * len(case.offsets), exact[0]),
-        whole_size(wide_grad, wide_taps, outputs * len(case.offsets), exact[1]),
-        whole_size(wide_x, wide_grad, grad[:, 0].numel(), exact[2]),
-    )
     y = torch_tap_conv(x.requires_grad_(), taps.requires_grad_(), case.offsets, case.outputs, *tail)
     plain = (y.detach(), *torch.autograd.grad(y, (x, taps), grad))
     floor = 16 if engine == "reference" else 4
-    for ours, by_torch, truth, size in zip(got, plain, exact, sizes, strict=True):
-        assert_as_good_as_torch(ours, by_torch, truth, floor=floor, size=size, what=str(case))
+    for ours, by_torch, truth in zip(got, plain, exact, strict=True):
+        assert_as_good_as_torch(ours, by_torch, truth, floor=floor, what=str(case))
 
 
 @quick

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dash_kernels import Candidate, SearchSpace, TapLattice
-from dash_kernels.taps import outputs_reached, reachable, same_size, tap_offsets
+from dash_kernels.taps import outputs_reached, same_size, tap_offsets
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
@@ -69,20 +69,6 @@ def test_lattice_refuses(candidates: tuple[Candidate, ...]) -> None:
 def test_outputs_reached(offset: int, size: int, out: int, stride: int) -> None:
     expected = [p for p in range(out) if 0 <= stride * p + offset < size]
     assert list(outputs_reached(offset, size, out, stride)) == expected
-
-
-@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=6), st.integers(1, 3))
-def test_reachable(offsets: list[tuple[int, int]], stride: int) -> None:
-    size, out = (4, 6), (same_size(4, stride), same_size(6, stride))
-    expected = tuple(
-        t
-        for t, (a, b) in enumerate(offsets)
-        if any(
-            0 <= stride * p + a < 4 and 0 <= stride * q + b < 6
-            for p, q in itertools.product(range(out[0]), range(out[1]))
-        )
-    )
-    assert reachable(offsets, size, out, (stride, stride)) == expected
 
 
 def test_same_size() -> None:

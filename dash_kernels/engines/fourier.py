@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._load import LOAD
-from ..taps import fast_length, is_smooth, transform_length
+from ..taps import fast_length, is_smooth, outputs_reached, transform_length
 from .engine import Engine
 from .problem import MixProblem, Problem
 
 Ints = Sequence[int]
+
+# A transform rounds relative to its operands' norms. A result that may be much smaller than they are, since its taps
+# reach few pixels or since it is a handful of sums that may cancel, is computed in double. Both bounds were set on
+# drawn shapes (tests/test_properties.py), so that errors stay within twice those of torch's convolution or 4 eps.
+LEAST_REACH = 1 / 4
+FEW_RESULTS = 128
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Plan:
         circular: Whether the transform's own period does the wrapping.
         wrapped: Per axis, the positions that are laid side by side, modulo size, before a plain convolution, where no
             even, smooth transform is as long as the input and can wrap by itself. Else None.
+        reach: Share of the outputs that a tap reads an input pixel for, on average over the taps that reach any.
     """
 
     offsets: Tensor
@@ -40,6 +49,7 @@ class Plan:
     lengths: tuple[int, ...]
     circular: bool
     wrapped: tuple[range, ...] | None
+    reach: float
 
 
 @functools.lru_cache(maxsize=1024)
@@ -54,13 +64,14 @@ def plan(
     ndim = len(size)
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
-        return Plan(_numbers(offsets), out, stride, keep, _lengths(rows, size, out, stride), False, None)
+        lengths, reach = _lengths(rows, size, out, stride), _reach(rows, size, out, stride)
+        return Plan(_numbers(offsets), out, stride, keep, lengths, False, None, reach)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
         for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
     ):
-        return Plan(_numbers(offsets), out, stride, keep, size, True, None)
+        return Plan(_numbers(offsets), out, stride, keep, size, True, None, 1.0)
     near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
@@ -69,7 +80,7 @@ def plan(
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
-    return Plan(_numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped)
+    return Plan(_numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped, 1.0)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -88,6 +99,15 @@ def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple
         on_axis = [row[axis] for row in reaching] or [0]
         lengths.append(transform_length(min(on_axis), max(on_axis), n, m, step, axis == len(size) - 1))
     return tuple(lengths)
+
+
+def _reach(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> float:
+    shares = [
+        math.prod(len(outputs_reached(o, n, m, step)) / m for o, n, m, step in zip(row, size, out, stride, strict=True))
+        for row in rows
+    ]
+    reaching = [share for share in shares if share > 0]
+    return sum(reaching) / len(reaching) if reaching else 1.0
 
 
 class FourierEngine(Engine):
@@ -111,8 +131,9 @@ class FourierEngine(Engine):
         self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
-        y = _compiled("fourier_tap_conv")(
-            _wrap(x, how), taps, how.offsets, how.out, how.stride, how.lengths, groups, how.circular
+        results = x.shape[0] * taps.shape[0] * math.prod(out_size)
+        y = _convolve(
+            "", how, results, _wrap(x, how), taps, how.offsets, how.out, how.stride, how.lengths, groups, how.circular
         )
         return _thin(y, how)
 
@@ -121,18 +142,22 @@ class FourierEngine(Engine):
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
         size = input_size if how.wrapped is None else [len(positions) for positions in how.wrapped]
-        wide = _compiled("fourier_tap_conv_input_grad")(
-            _spread(grad, how), taps, how.offsets, size, how.stride, how.lengths, groups, how.circular
-        )
+        results = grad.shape[0] * taps.shape[1] * groups * math.prod(input_size)
+        wide = _convolve(
+            "_input_grad", how, results, _spread(grad, how), taps, how.offsets, size, how.stride, how.lengths, groups,
+            how.circular,
+        )  # fmt: skip
         return _unwrap(wide, how, input_size)
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
-        return _compiled("fourier_tap_conv_weight_grad")(
-            _spread(grad, how), _wrap(x, how), how.offsets, how.stride, how.lengths, groups, how.circular
-        )
+        results = grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride))
+        return _convolve(
+            "_weight_grad", how, results, _spread(grad, how), _wrap(x, how), how.offsets, how.stride, how.lengths,
+            groups, how.circular,
+        )  # fmt: skip
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
         return _compiled("cpu_mix_taps")(weight, mixture, _numbers(tuple(index)), counts, lattice_size)
@@ -148,6 +173,14 @@ class FourierEngine(Engine):
 def _compiled(name: str) -> Callable[..., Tensor]:
     operator: Callable[..., Tensor] = getattr(torch.ops.dash_kernels, name).default
     return operator
+
+
+def _convolve(operator: str, how: Plan, results: int, first: Tensor, second: Tensor, *rest: Any) -> Tensor:
+    """Runs the compiled ``fourier_tap_conv<operator>``, in double where single would round too much."""
+    compiled = _compiled(f"fourier_tap_conv{operator}")
+    if first.dtype == torch.float32 and (how.reach < LEAST_REACH or results <= FEW_RESULTS):
+        return compiled(first.double(), second.double(), *rest).float()
+    return compiled(first, second, *rest)
 
 
 def _wrap(x: Tensor, how: Plan) -> Tensor:

@@ -38,8 +38,8 @@ def register(
 
     Returns:
         The operator for Python callers, whose first two arguments are the tensors. On plain tensors it goes past the
-        dispatcher, which would convert hundreds of offsets between Python and C++ four times a call: some 0.3 ms for
-        forward and backward of a small layer. What it runs is the same either way.
+        dispatcher, which would convert hundreds of offsets between Python and C++ four times a call, dear for a small
+        layer. What it runs is the same either way.
     """
     name, arguments = schema.split("(", 1)
     qualified = f"dash_kernels::{name}"

@@ -3,7 +3,7 @@
 
 from .readoff import Architecture, read_off
 from .retrain import retrain
-from .search import build_supernet, search_supernet
+from .search import SearchSteps, build_supernet, search_supernet
 from .test import score
 
-__all__ = ["Architecture", "build_supernet", "read_off", "retrain", "score", "search_supernet"]
+__all__ = ["Architecture", "SearchSteps", "build_supernet", "read_off", "retrain", "score", "search_supernet"]

@@ -39,6 +39,32 @@ def build_supernet(model: nn.Module, config: Config) -> nn.Module:
     return supernet.to(config.device)
 
 
+class SearchSteps:
+    """What follows every backward pass of the search: one step of the weights and one of the logits.
+
+    Attributes:
+        weight_steps, alpha_steps: The two optimisers.
+    """
+
+    def __init__(self, supernet: nn.Module, config: Config) -> None:
+        self._supernet, self._config, self._layers = supernet, config, mixed_layers(supernet)
+        self._weights, self._alphas = list(dk.weight_parameters(supernet)), list(dk.arch_parameters(supernet))
+        nesterov = config.momentum > 0
+        self.weight_steps = torch.optim.SGD(
+            self._weights, config.search_lr, config.momentum, weight_decay=config.weight_decay, nesterov=nesterov
+        )
+        self.alpha_steps = torch.optim.SGD(self._alphas, config.alpha_lr, config.momentum, nesterov=nesterov)
+
+    def __call__(self) -> None:
+        """Takes both steps, and clears the gradients."""
+        apply_alpha_rule(self._layers.values(), self._config.grad_scale, self._config.size_penalty)
+        clip_grad_norm_(self._weights, self._config.search_clip)
+        clip_grad_norm_(self._alphas, self._config.search_clip)
+        self.weight_steps.step()
+        self.alpha_steps.step()
+        self._supernet.zero_grad()
+
+
 def search_supernet(job: Job, supernet: nn.Module) -> None:
     """Trains a supernet in place.
 
@@ -55,24 +81,11 @@ def search_supernet(job: Job, supernet: nn.Module) -> None:
     inputs, _ = next(pairs(job.train, torch.device(config.device)))
     job.folder.write_json("engines.json", engines_in_use(supernet, layers, inputs))
     torch.manual_seed(config.seed)
-    weights, alphas = list(dk.weight_parameters(supernet)), list(dk.arch_parameters(supernet))
-    nesterov = config.momentum > 0
-    weight_steps = torch.optim.SGD(
-        weights, config.search_lr, config.momentum, weight_decay=config.weight_decay, nesterov=nesterov
-    )
-    alpha_steps = torch.optim.SGD(alphas, config.alpha_lr, config.momentum, nesterov=nesterov)
+    step = SearchSteps(supernet, config)
     steps = min(len(job.train), math.floor(config.search_fraction * len(job.train)) + 1)
 
-    def step() -> None:
-        apply_alpha_rule(layers.values(), config.grad_scale, config.size_penalty)
-        clip_grad_norm_(weights, config.search_clip)
-        clip_grad_norm_(alphas, config.search_clip)
-        weight_steps.step()
-        alpha_steps.step()
-        supernet.zero_grad()
-
     def epoch_of_search(epoch: int, tick: Tick) -> Record:
-        for optimizer, start in ((weight_steps, config.search_lr), (alpha_steps, config.alpha_lr)):
+        for optimizer, start in ((step.weight_steps, config.search_lr), (step.alpha_steps, config.alpha_lr)):
             rate = learning_rate(start, epoch, config.search_epochs, config.search_milestones, config.lr_drop)
             set_learning_rate(optimizer, rate)
         loss = train_batches(supernet, itertools.islice(job.train, steps), job, step, tick)
@@ -80,5 +93,9 @@ def search_supernet(job: Job, supernet: nn.Module) -> None:
         logits = {name: layer.alpha.tolist() for name, layer in layers.items()}
         return {"loss": loss, "valid_loss": valid_loss, "valid_score": score, "alphas": logits}
 
-    parts: dict[str, Stateful] = {"supernet": supernet, "weight_steps": weight_steps, "alpha_steps": alpha_steps}
+    parts: dict[str, Stateful] = {
+        "supernet": supernet,
+        "weight_steps": step.weight_steps,
+        "alpha_steps": step.alpha_steps,
+    }
     run_epochs(job, STAGE, config.search_epochs, steps, parts, epoch_of_search)

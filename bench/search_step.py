@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A step of the search beside a training step of the plain network: `python -m bench.search_step [TASK ...]`.
+
+Forward, backward, the rule for the logits, clipping and both optimisers, on the task's own data, in turns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from dash_search.config import RunConfig
+from dash_search.stages import SearchSteps, build_supernet
+from dash_search.tasks import TASKS
+
+from .timing import ratio
+
+LAPS, WARM_UP = 31, 2
+
+
+def timed(
+    model: nn.Module, loss: Callable[[Any, Any], torch.Tensor], x: Any, y: Any, finish: Callable[[], object]
+) -> float:
+    """Seconds of one whole step."""
+    start = time.perf_counter()
+    loss(model(x), y).backward()
+    finish()
+    return time.perf_counter() - start
+
+
+def measure(name: str, depthwise: str) -> str:
+    """One line: both steps' medians, their ratio, and its 95 % bootstrap interval."""
+    task = TASKS[name]
+    config: RunConfig = task.defaults.model_copy(update={"depthwise": depthwise})
+    splits = task.load()
+    torch.manual_seed(0)
+    plain, supernet = task.backbone(config.search_width), build_supernet(task.backbone(config.search_width), config)
+    optimizer = torch.optim.SGD(
+        plain.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
+    )
+
+    def finish_plain() -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def loss(prediction: Any, target: Any) -> torch.Tensor:
+        return task.loss(splits.decode(prediction), target)
+
+    contestants = [(plain, finish_plain), (supernet, SearchSteps(supernet, config))]
+    seconds: list[list[float]] = [[], []]
+    batches = itertools.cycle(DataLoader(splits.train, config.batch_size, shuffle=True, drop_last=True))
+    for lap, (x, y) in enumerate(itertools.islice(batches, LAPS + WARM_UP)):
+        for taken, (model, finish) in zip(seconds, contestants, strict=True):
+            passed = timed(model, loss, x, y, finish)
+            if lap >= WARM_UP:
+                taken.append(passed)
+    middle, low, high = ratio(seconds[1], seconds[0])
+    plain_ms, search_ms = (1e3 * sorted(taken)[LAPS // 2] for taken in seconds)
+    return (
+        f"| `{name}`, batch {config.batch_size}, depthwise {depthwise} | {plain_ms:.0f} ms | {search_ms:.0f} ms "
+        f"| {middle:.2f} ({low:.2f}–{high:.2f}) |"
+    )
+
+
+def main() -> None:
+    print("| Task | Plain step | Search step | Search ÷ plain |\n|---|---|---|---|")
+    for name, depthwise in itertools.product(sys.argv[1:] or TASKS, ("auto", "never")):
+        print(measure(name, depthwise), flush=True)
+
+
+if __name__ == "__main__":
+    main()

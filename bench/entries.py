@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is timed: one layer each of the ten tasks of NAS-Bench-360, as data. Adding a layer is adding a line."""
+"""What is timed: eight dense layers of seven tasks of NAS-Bench-360, as data. Adding a layer is adding a line."""
 
 from __future__ import annotations
 

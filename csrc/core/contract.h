@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The product over channels at one frequency: out[j] = sum_k P[k] * q[k, j], P and out vectors of kLanes planes, q
-// scalars. Three real products per complex one, all fused multiply-adds: with q = c + i d,
+// The product over channels, one frequency after the other: out[j] = sum_k P[k] * q[k, j], P and out vectors of kLanes
+// planes, q scalars. Three real products per complex one, all fused multiply-adds: with q = c + i d,
 //   (a + i b)(c + i d) = [c (a + b) - b (c + d)] + i [c (a + b) + a (d - c)].
 #pragma once
 #include "fft.h"
@@ -11,30 +11,20 @@ namespace DASH_ISA {
 // Accumulators of one block stay in registers: 3 * kBlock of them beside three operands.
 constexpr int kBlock = kVectorBytes == 64 ? 8 : 4;
 
-// kLanes complex scalars of q in the form the product takes them.
-template <class T>
-struct Factor {
-  Vec<T> c, difference, sum;  // c, d - c, c + d
-};
-template <class T>
-DASH_INLINE Factor<T> factor(Cx<T> q) {
-  return {q.re, q.im - q.re, q.re + q.im};
-}
-template <class T>
-constexpr int64_t kFactorScalars = 3 * kLanes<T>;
-
 // One product: what is multiplied, how long the sum is, and where results go.
 template <class T>
 struct Product {
-  const Cx<T>* p;           // vector k stands at p_offset[k]
-  const int64_t* p_offset;  // [depth]
-  const Factor<T>* q;       // scalar (k, j) stands at element q_offset[k] + (offset of j) of the array as T
+  const Cx<T>* p;  // vector k of frequency y stands at y * p_row + k * p_member
+  int64_t p_row, p_member;
+  const Factor<T>* q;       // scalar (k, j) of frequency y stands at element q_offset[k] + (offset of j) of factor
+  int64_t q_row;            // y * q_row, read as an array of T
   const int64_t* q_offset;  // [depth]
   int64_t depth;
-  int64_t p_period, q_period;  // frequencies after which each side repeats: a strided map's spectrum is periodic
-  int64_t n;                   // frequencies in a column
-  Cx<T>* out;                  // result j at out + j * out_stride
+  int64_t n, p_period, q_period;  // frequencies, and after how many each side repeats: a strided map's are fewer
+  Cx<T>* out;                     // result (j, y) at j * out_stride + (n - y) modulo n: an inverse transform comes next
   int64_t out_stride;
+  bool reversed;    // false: result (j, y) at j * out_stride + y
+  bool accumulate;  // adds to what is there
 };
 
 template <class T, int kJ>
@@ -48,8 +38,8 @@ DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, c
     column[j] = q + j_offset[j];
   }
   for (int64_t k = 0; k < product.depth; ++k) {
-    const Cx<T>* const at = p + product.p_offset[k];
-    const Vec<T> a = at->re, b = at->im, both = a + b;
+    const Vec<T> a = p->re, b = p->im, both = a + b;
+    p += product.p_member;
     const int64_t scalar = product.q_offset[k];
 #pragma GCC unroll 8
     for (int j = 0; j < kJ; ++j) {
@@ -59,15 +49,19 @@ DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, c
     }
   }
 #pragma GCC unroll 8
-  for (int j = 0; j < kJ; ++j)
-    out[j * product.out_stride] = {first[j] + re[j], first[j] + im[j]};
+  for (int j = 0; j < kJ; ++j) {
+    Cx<T>* const to = out + j * product.out_stride;
+    const Cx<T> sum = {first[j] + re[j], first[j] + im[j]};
+    *to = product.accumulate ? *to + sum : sum;
+  }
 }
 
 template <class T, int kJ>
 void contract_column(const Product<T>& product, const int64_t* j_offset) {
-  const T* const q = reinterpret_cast<const T*>(product.q);
   for (int64_t y = 0, py = 0, qy = 0; y < product.n; ++y) {
-    contract_frequency<T, kJ>(product, product.p + py, q + qy * kFactorScalars<T>, j_offset, product.out + y);
+    contract_frequency<T, kJ>(product, product.p + py * product.p_row,
+                              reinterpret_cast<const T*>(product.q + qy * product.q_row), j_offset,
+                              product.out + (product.reversed && y > 0 ? product.n - y : y));
     if (++py == product.p_period) py = 0;
     if (++qy == product.q_period) qy = 0;
   }
@@ -94,12 +88,6 @@ inline void contract(const Product<T>& product, int64_t count, const int64_t* j_
     default:
       return contract_column<T, 8>(product, j_offset);
   }
-}
-
-// Where the scalar of (lane, member) stands in columns of factors `column` apart, lanes of one vector adjacent.
-template <class T>
-int64_t factor_offset(int64_t lane, int64_t member, int64_t members, int64_t column) {
-  return ((lane / kLanes<T> * members + member) * column) * kFactorScalars<T> + lane % kLanes<T>;
 }
 
 }  // namespace DASH_ISA

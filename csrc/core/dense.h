@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Convolutions that sum over channels (dense, or a few groups). Three steps: transform rows of the input; then, one row
-// frequency at a time, transform columns, multiply over channels, transform back; then invert rows. The weights'
-// spectrum exists for one row frequency and kLanes channels at a time.
+// Convolutions that sum over channels (dense, or a few groups). Three steps: transform rows of the input; then, one
+// pair of row frequencies at a time, transform columns, multiply over channels, transform back; then invert rows. What
+// one frequency needs stands together in a tile: a row of the tile holds all channels, so the product streams.
 #pragma once
 #include "contract.h"
 #include "maps.h"
@@ -11,13 +11,14 @@ namespace dash {
 namespace DASH_ISA {
 
 template <class T>
-Maps<T> input_maps(const ConvProblem& p, bool strided_side) {
+Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
   const int64_t channels = strided_side ? p.out_channels : p.in_channels;
   const int64_t* size = strided_side ? p.out : p.in;
   const int64_t area = size[0] * size[1];
-  Maps<T> maps{p.batch, channels / p.groups, channels * area, area, {size[0], size[1]}, nullptr, nullptr, true};
+  Maps<T> maps{p.batch, channels / p.groups, channels * area, area, {size[0], size[1]}, nullptr, nullptr, true, false};
   maps.rows = &length_plan<T>(p.length[0] / (strided_side ? p.stride[0] : 1));
   maps.cols = &length_plan<T>(p.length[1] / (strided_side ? p.stride[1] : 1));
+  maps.series = p.length[0] == 1;
   return maps;
 }
 
@@ -25,18 +26,34 @@ Maps<T> input_maps(const ConvProblem& p, bool strided_side) {
 // transformed, multiplied over its channels (depth) with weights, and `to` receives the result.
 template <class T>
 struct DenseTransfer {
+  static constexpr int64_t kTileBytes = 384 << 10;  // of tiles that are to stay in the second-level cache
+
   const ConvProblem& problem;
   const TapList& taps;
   const bool forward;
   Maps<T> from, to;
   const LengthPlan<T>&full_rows, &full_cols;
-  int64_t depth, width, aliases;  // channels of `from`, channels of `to`, row frequencies that fold onto one
+  int64_t depth, width;         // channels of `from`, channels of `to`
+  int64_t aliases;              // row frequencies that fold onto one
+  int64_t tiles;                // of a unit: one per frequency of a map, one for all of a series
+  int64_t height, from_height;  // rows of a tile: the frequencies of a column, or of a unit of series
+  int64_t depth_block;          // channels of `from` whose weights are transformed at a time
+  bool all_weights;             // the weights of all channels of `to` are transformed at once
 
   DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward)
-      : problem(p), taps(t), forward(is_forward), from(input_maps<T>(p, !is_forward)), to(input_maps<T>(p, is_forward)),
+      : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
-        width(to.channels), aliases(full_cols.n / to.cols->n) {
+        width(to.channels), aliases(full_cols.n / to.cols->n), tiles(to.series ? 1 : 2),
+        height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
+        from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
     choose_lanes();
+    const auto bytes = [&](int64_t channels, int64_t each) { return tiles * height * aliases * channels * each; };
+    if (to.lanes_are_batch) {
+      all_weights = weight_groups() * bytes(depth, sizeof(Factor<T>)) <= kTileBytes || weight_groups() == 1;
+    } else {
+      while (depth_block > 1 && bytes(depth_block, sizeof(Cx<T>)) > kTileBytes)
+        depth_block = ceil_div(depth_block, 2);
+    }
   }
 
   // Lanes across samples, weights broadcast; or, for small batches, lanes across output channels and samples broadcast.
@@ -53,17 +70,21 @@ struct DenseTransfer {
   }
 
   int64_t weight_groups() const { return ceil_div(width, kLanes<T>); }
-  int64_t from_size() const { return aliases * from.vectors() * from.product_column(); }
-  int64_t tile_column() const { return column_stride(full_rows.n); }
-  int64_t tile_size() const { return aliases * depth * tile_column(); }
   int64_t weight_row(int64_t k, int64_t j) const { return forward ? j * depth + k : k * width + j; }
 
-  // Columns of both sides, at the current row frequency: vectors of the side whose lanes the result has, factors of the
-  // other.
+  // Members of a tile of weights are (alias, channel of `from`); of a tile of maps, (alias, vector).
+  Tile weights_tile() const { return Tile::of(aliases * depth_block, height, to.series); }
+  Tile maps_tile() const {
+    return Tile::of(aliases * (to.lanes_are_batch ? depth : from.vectors()), from_height, to.series);
+  }
+  int64_t map_tiles() const { return !to.lanes_are_batch ? tiles : all_weights ? 1 : tiles * from.groups(); }
+  int64_t product_column() const { return odd_stride(height); }
+
+  // Vectors of the side whose lanes the result has, factors of the other.
   struct Worker {
     Cx<T>*vectors, *product, *buffer;
     Factor<T>* factors;
-    int64_t *p_offset, *q_offset;
+    int64_t* q_offset;
     TapColumn<T> tap_column;
   };
   struct Workspace {
@@ -79,13 +100,14 @@ struct DenseTransfer {
     w.weights = arena.take<Vec<T>>(weight_groups() * depth * taps.count());
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.workers = arena.take<Worker>(count);
+    const int64_t weights = (all_weights ? weight_groups() : 1) * tiles * weights_tile().size;
+    const int64_t maps = map_tiles() * maps_tile().size;
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
-      worker.vectors = arena.take<Cx<T>>(to.lanes_are_batch ? from_size() : tile_size());
-      worker.factors = arena.take<Factor<T>>(to.lanes_are_batch ? tile_size() : from_size());
-      worker.product = arena.take<Cx<T>>(kBlock * tile_column());
-      worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
-      worker.p_offset = arena.take<int64_t>(aliases * depth);
+      worker.vectors = arena.take<Cx<T>>(to.lanes_are_batch ? maps : weights);
+      worker.factors = arena.take<Factor<T>>(to.lanes_are_batch ? weights : maps);
+      worker.product = arena.take<Cx<T>>((to.lanes_are_batch ? kBlock : tiles * to.batch) * product_column());
+      worker.buffer = arena.take<Cx<T>>(larger(from.column_scratch(), to.column_scratch()));
       worker.q_offset = arena.take<int64_t>(aliases * depth);
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
       if (w.workers) w.workers[i] = worker;
@@ -107,102 +129,182 @@ struct DenseTransfer {
     });
   }
 
-  // Columns of `from`, for every row frequency that folds onto g.
-  template <class Store>
-  DASH_INLINE void transform_from(const Workspace& w, const Worker& worker, int64_t g, const Store& store) const {
+  int64_t alias_of(int64_t g, int64_t alias) const { return g + alias * to.cols->n; }
+
+  // Tile `tile` of `count` vectors of `from`, at the unit's frequency of that number, or at all of them.
+  void transform_maps(const Workspace& w, const Worker& worker, const Unit& unit, int64_t tile, int64_t first,
+                      int64_t count, int64_t at) const {
+    const Tile columns = maps_tile();
     for (int64_t alias = 0; alias < aliases; ++alias) {
-      for (int64_t v = 0; v < from.vectors(); ++v) {
-        const int64_t at = (alias * from.vectors() + v) * from.product_column();
-        from.transform_column(
-            w.from_spectrum, v, g + alias * to.cols->n, [=](int64_t y, Cx<T> value) { store(at + y, value); },
-            worker.buffer);
-      }
+      int64_t f[2 * Unit::kSeriesPairs];
+      for (int64_t i = 0; i < (to.series ? unit.count : 1); ++i)
+        f[i] = alias_of(unit.frequency[to.series ? i : tile], alias);
+      const int64_t offset = at * columns.size + alias * count * columns.member;
+      const Output<T> out = to.lanes_are_batch
+                                ? Output<T>::to_values(worker.vectors + offset, from_height, columns.row)
+                                : Output<T>::to_factors(worker.factors + offset, from_height, columns.row);
+      from.transform_tile(w.from_spectrum, first, count, f, unit.count, columns, out, worker.buffer);
     }
   }
 
-  // Columns of the weights of kLanes channels of `to`, likewise.
-  template <class Store>
-  DASH_INLINE void transform_weights(const Workspace& w, Worker& worker, int64_t group, int64_t g,
-                                     const Store& store) const {
+  // The tiles of weights of kLanes channels of `to` and `count` channels of `from` from k0 on, at all of the unit's
+  // frequencies; `at` counts groups.
+  void transform_weights(const Workspace& w, Worker& worker, const Unit& unit, int64_t group, int64_t k0, int64_t count,
+                         int64_t at) const {
+    const int sign = forward ? 1 : -1;
+    const Tile columns = weights_tile();
+    const auto out = [&](int64_t tile, int64_t member) {
+      const int64_t offset = (at * tiles + tile) * columns.size + member * columns.member;
+      return to.lanes_are_batch ? Output<T>::to_factors(worker.factors + offset, height, columns.row)
+                                : Output<T>::to_values(worker.vectors + offset, height, columns.row);
+    };
+    const Vec<T>* const weights = w.weights + (group * depth + k0) * taps.count();
     for (int64_t alias = 0; alias < aliases; ++alias) {
-      worker.tap_column.set_frequency(g + alias * to.cols->n, forward ? 1 : -1);
-      for (int64_t k = 0; k < depth; ++k) {
-        const int64_t at = (alias * depth + k) * tile_column();
-        worker.tap_column.spectrum(w.weights + (group * depth + k) * taps.count(),
-                                   [=](int64_t y, Cx<T> value) { store(at + y, value); });
-      }
-    }
-  }
-
-  // Where (alias, channel k) stands on either side: the same at every frequency.
-  void fill_offsets(Worker& worker) const {
-    const int64_t column = from.product_column(), members = from.members();
-    for (int64_t alias = 0; alias < aliases; ++alias) {
-      for (int64_t k = 0; k < depth; ++k) {
-        const int64_t at = alias * depth + k, base = alias * from.vectors() * column;
-        if (to.lanes_are_batch) {
-          worker.p_offset[at] = base + k * column;
-          worker.q_offset[at] = at * tile_column() * kFactorScalars<T>;
-        } else {
-          worker.p_offset[at] = at * tile_column();
-          worker.q_offset[at] =
-              base * kFactorScalars<T> + (from.lanes_are_batch ? factor_offset<T>(0, k, members, column)
-                                                               : factor_offset<T>(k, 0, members, column));
+      if (to.series) {
+        series_weights(worker, unit, alias, weights, count, out(0, alias * count));
+      } else if (aliases == 1) {
+        worker.tap_column.set_frequencies(unit.frequency, 1, sign);
+        for (int64_t k = 0; k < count; ++k) {
+          const Output<T> partner = out(1, k);
+          worker.tap_column.spectra(weights + k * taps.count(), out(0, k), unit.count > 1 ? &partner : nullptr);
+        }
+      } else {
+        for (int64_t i = 0; i < unit.count; ++i) {
+          const int64_t f = alias_of(unit.frequency[i], alias);
+          worker.tap_column.set_frequencies(&f, 1, sign);
+          for (int64_t k = 0; k < count; ++k)
+            worker.tap_column.spectra(weights + k * taps.count(), out(i, alias * count + k), nullptr);
         }
       }
     }
   }
-
-  // One row frequency of the result.
-  void multiply(const Workspace& w, Worker& worker, int64_t g) const {
-    Cx<T>* const vectors = worker.vectors;
-    Factor<T>* const factors = worker.factors;
-    const auto keep_vector = [=](int64_t at, Cx<T> value) { vectors[at] = value; };
-    const auto keep_factor = [=](int64_t at, Cx<T> value) { factors[at] = factor(value); };
-    if (to.lanes_are_batch)
-      transform_from(w, worker, g, keep_vector);
-    else
-      transform_from(w, worker, g, keep_factor);
-    for (int64_t group = 0; group < weight_groups(); ++group) {
-      const int64_t channel = group * kLanes<T>;
-      if (to.lanes_are_batch) {
-        transform_weights(w, worker, group, g, keep_factor);
-        for (int64_t p = 0; p < from.groups(); ++p)
-          contract_and_invert(
-              w, worker, g, vectors + from.vector_of(p, 0) * from.product_column(), smaller(kLanes<T>, width - channel),
-              [=](int64_t j) { return j; }, [=](int64_t j) { return to.vector_of(p, channel + j); });
-      } else {
-        transform_weights(w, worker, group, g, keep_vector);
-        contract_and_invert(
-            w, worker, g, vectors, to.batch,
-            [=](int64_t b) {
-              return from.lanes_are_batch ? factor_offset<T>(b, 0, from.members(), from.product_column())
-                                          : factor_offset<T>(0, b, from.members(), from.product_column());
-            },
-            [=](int64_t b) { return to.vector_of(group, b); });
+  // Pairs of a strided series do not fold onto pairs: there the partners are computed for nothing.
+  void series_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
+                      const Output<T>& first_member) const {
+    constexpr int kPairs = TapColumn<T>::kPairs;
+    const int64_t step = aliases == 1 ? 2 : 1;
+    for (int64_t first = 0; first < unit.count; first += step * kPairs) {
+      int64_t f[kPairs];
+      for (int64_t i = 0; i < kPairs; ++i)
+        f[i] = alias_of(unit.frequency[smaller(first + step * i, unit.count - 1)], alias);
+      worker.tap_column.set_frequencies(f, kPairs, forward ? 1 : -1);
+      const int64_t slots = smaller(unit.count - first, step * kPairs);
+      for (int64_t k = 0; k < count; ++k) {
+        Cx<T> spectrum[2 * kPairs];
+        worker.tap_column.series_spectra(weights + k * taps.count(), spectrum);
+        const Output<T> out = Maps<T>::shifted(first_member, first * first_member.stride + k);
+        for (int64_t i = 0; i < slots; ++i)
+          put_in_form(out, height, i, spectrum[2 / step * i]);
       }
     }
   }
 
-  // Results j in [0, count): scalar_at says where their scalars stand, vector_at which vector of `to` each is.
-  template <class ScalarAt, class VectorAt>
-  void contract_and_invert(const Workspace& w, const Worker& worker, int64_t g, const Cx<T>* p, int64_t count,
-                           const ScalarAt& scalar_at, const VectorAt& vector_at) const {
-    Product<T> product{p,           worker.p_offset, worker.factors, worker.q_offset, aliases * depth, from.rows->n,
-                       full_rows.n, full_rows.n,     worker.product, tile_column()};
-    if (!to.lanes_are_batch) {
-      product.p_period = full_rows.n;
-      product.q_period = from.rows->n;
-    }
+  Product<T> product_of(const Worker& worker, const Unit& unit) const {
+    Product<T> product{};
+    product.q_offset = worker.q_offset;
+    product.n = to.series ? unit.count : full_rows.n;
+    product.p_period = product.q_period = product.n;
+    product.out = worker.product;
+    product.out_stride = product_column();
+    product.reversed = !to.series;
+    return product;
+  }
+  void keep(const Workspace& w, const Worker& worker, const Unit& unit, int64_t tile, const Cx<T>* product,
+            int64_t vector) const {
+    if (to.series)
+      to.keep_series(product, unit, w.to_spectrum, vector);
+    else
+      to.invert_column(product, full_rows.n / to.rows->n, w.to_spectrum, vector, unit.frequency[tile], worker.buffer);
+  }
+  int64_t tiles_of(const Unit& unit) const { return to.series ? 1 : unit.count; }
+
+  // Lanes are samples: kLanes samples of `from`, all channels, times the weights of kLanes channels of `to`.
+  void multiply_samples(const Workspace& w, const Worker& worker, const Unit& unit, int64_t tile, int64_t samples,
+                        int64_t maps_at, int64_t group, int64_t weights_at) const {
+    Product<T> product = product_of(worker, unit);
+    const Tile maps = maps_tile(), weights = weights_tile();
+    product.p = worker.vectors + maps_at * maps.size;
+    product.p_row = maps.row;
+    product.p_member = maps.member;
+    product.p_period = smaller(product.n, from_height);
+    product.q = worker.factors + (weights_at * tiles + tile) * weights.size;
+    product.q_row = weights.row;
+    product.depth = aliases * depth;
+    const int64_t channel = group * kLanes<T>, count = smaller(kLanes<T>, width - channel);
     for (int64_t j0 = 0; j0 < count; j0 += kBlock) {
       const int64_t block = smaller(kBlock, count - j0);
       int64_t j_offset[kBlock];
       for (int64_t j = 0; j < block; ++j)
-        j_offset[j] = scalar_at(j0 + j);
+        j_offset[j] = j0 + j;
       contract(product, block, j_offset);
       for (int64_t j = 0; j < block; ++j)
-        to.invert_column(worker.product + j * tile_column(), full_rows.n / to.rows->n, w.to_spectrum, vector_at(j0 + j),
-                         g, worker.buffer);
+        keep(w, worker, unit, tile, worker.product + j * product_column(), to.vector_of(samples, channel + j0 + j));
+    }
+  }
+  void unit_by_samples(const Workspace& w, Worker& worker, const Unit& unit) const {
+    const auto maps = [&](int64_t tile, int64_t samples, int64_t at) {
+      transform_maps(w, worker, unit, tile, from.vector_of(samples, 0), depth, at);
+    };
+    if (all_weights) {
+      for (int64_t group = 0; group < weight_groups(); ++group)
+        transform_weights(w, worker, unit, group, 0, depth, group);
+      for (int64_t tile = 0; tile < tiles_of(unit); ++tile) {
+        for (int64_t samples = 0; samples < from.groups(); ++samples) {
+          maps(tile, samples, 0);
+          for (int64_t group = 0; group < weight_groups(); ++group)
+            multiply_samples(w, worker, unit, tile, samples, 0, group, group);
+        }
+      }
+      return;
+    }
+    for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+      for (int64_t samples = 0; samples < from.groups(); ++samples)
+        maps(tile, samples, tile * from.groups() + samples);
+    for (int64_t group = 0; group < weight_groups(); ++group) {
+      transform_weights(w, worker, unit, group, 0, depth, 0);
+      for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+        for (int64_t samples = 0; samples < from.groups(); ++samples)
+          multiply_samples(w, worker, unit, tile, samples, tile * from.groups() + samples, group, 0);
+    }
+  }
+
+  // Lanes are channels of `to`: weights of depth_block channels of `from` at a time, times all samples.
+  void unit_by_channels(const Workspace& w, Worker& worker, const Unit& unit) const {
+    for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+      transform_maps(w, worker, unit, tile, 0, from.vectors(), tile);
+    Product<T> product = product_of(worker, unit);
+    const Tile maps = maps_tile(), weights = weights_tile();
+    product.p_row = weights.row;
+    product.p_member = weights.member;
+    product.q_row = maps.row;
+    product.q_period = smaller(product.n, from_height);
+    for (int64_t group = 0; group < weight_groups(); ++group) {
+      for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
+        const int64_t count = smaller(depth_block, depth - k0);
+        transform_weights(w, worker, unit, group, k0, count, 0);
+        product.depth = aliases * count;
+        product.accumulate = k0 > 0;
+        for (int64_t alias = 0; alias < aliases; ++alias)
+          for (int64_t k = 0; k < count; ++k)
+            worker.q_offset[alias * count + k] =
+                alias * from.vectors() * maps.member * kFactorScalars<T> + from.scalar_in(maps, 0, k0 + k);
+        for (int64_t tile = 0; tile < tiles_of(unit); ++tile) {
+          product.p = worker.vectors + tile * weights.size;
+          product.q = worker.factors + tile * maps.size;
+          for (int64_t b = 0; b < to.batch; b += kBlock) {
+            const int64_t block = smaller(kBlock, to.batch - b);
+            int64_t j_offset[kBlock];
+            for (int64_t j = 0; j < block; ++j)
+              j_offset[j] = from.scalar_in(maps, b + j, 0);
+            product.out = worker.product + (tile * to.batch + b) * product_column();
+            contract(product, block, j_offset);
+          }
+        }
+      }
+      for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+        for (int64_t b = 0; b < to.batch; ++b)
+          keep(w, worker, unit, tile, worker.product + (tile * to.batch + b) * product_column(),
+               to.vector_of(group, b));
     }
   }
 
@@ -210,7 +312,8 @@ struct DenseTransfer {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
     for (int64_t i = 0; i < workers.count; ++i) {
-      fill_offsets(w.workers[i]);
+      for (int64_t k = 0; to.lanes_are_batch && k < aliases * depth; ++k)
+        w.workers[i].q_offset[k] = k * weights_tile().member * kFactorScalars<T>;
       w.workers[i].tap_column.prepare(forward ? 1 : -1);
     }
     for (int64_t group = 0; group < problem.groups; ++group) {
@@ -218,9 +321,13 @@ struct DenseTransfer {
           problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
       from.transform_rows(source + group * depth * from.map, w.from_spectrum, w.row_scratch, workers);
       load_weights(weight + group * weights_of_group, w, workers);
-      parallel_pieces(workers, to.frequencies(), [&](int64_t worker, int64_t begin, int64_t end) {
-        for (int64_t g = begin; g < end; ++g)
-          multiply(w, w.workers[worker], g);
+      parallel_pieces(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
+        for (int64_t u = begin; u < end; ++u) {
+          if (to.lanes_are_batch)
+            unit_by_samples(w, w.workers[worker], to.unit(u));
+          else
+            unit_by_channels(w, w.workers[worker], to.unit(u));
+        }
       });
       to.invert_rows(w.to_spectrum, result + group * width * to.map, T(1), w.row_scratch, workers);
     }

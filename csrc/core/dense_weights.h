@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The weight gradient of a convolution that sums over channels: one row frequency at a time, the product of both sides'
-// columns is summed over the batch, and only the taps of its inverse transform are kept.
+// The weight gradient of a convolution that sums over channels: one pair of row frequencies at a time, the product of
+// both sides' columns is summed over the batch, and only the taps of its inverse transform are kept.
 #pragma once
 #include "dense.h"
 
@@ -14,26 +14,34 @@ struct DenseWeightGrad {
   Maps<T> out, in;  // lanes of `out` are output channels
   const LengthPlan<T>&full_rows, &full_cols;
   int64_t batch, width, tap_vectors;
+  int64_t out_height, in_height, height;  // rows of the tiles and of the product, as in DenseTransfer
 
   DenseWeightGrad(const ConvProblem& p, const TapList& t)
-      : problem(p), taps(t), out(input_maps<T>(p, true)), in(input_maps<T>(p, false)),
+      : problem(p), taps(t), out(side_maps<T>(p, true)), in(side_maps<T>(p, false)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), batch(p.batch),
-        width(in.channels), tap_vectors(0) {
+        width(in.channels), tap_vectors(0), out_height(in.series ? 2 * Unit::kSeriesPairs : out.rows->n),
+        in_height(in.series ? 2 * Unit::kSeriesPairs : in.rows->n),
+        height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n) {
     out.lanes_are_batch = false;
     in.lanes_are_batch = ceil_div(batch, kLanes<T>) * width < ceil_div(width, kLanes<T>) * batch;
     tap_vectors = out.groups() * width * taps.count();
   }
 
+  Tile out_tile() const { return Tile::of(batch, out_height, in.series); }  // of one group of output channels
+  Tile in_tile() const { return Tile::of(in.vectors(), in_height, in.series); }
+  int64_t product_column() const { return odd_stride(height); }
+
   struct Worker {
-    Cx<T>*out_columns, *product, *buffer;
-    Factor<T>* in_columns;
+    Cx<T>*out_columns, *product, *buffer;  // a tile per group of output channels
+    Factor<T>* in_factors;
+    Cx<T>* rows_of_taps[2];  // [group][input channel][row of taps] of both frequencies of a pair
     // [group of output channels][input channel][tap]: the sum so far, and that of the latest frequencies
     Vec<T>*gradient, *partial;
     TapColumn<T> tap_column;
   };
   struct Workspace {
     Cx<T>*out_spectrum, *in_spectrum, *row_scratch;
-    int64_t *p_offset, *q_offset;
+    int64_t* q_offset;
     Vec<T>* tap_rows;
     Worker* workers;
   };
@@ -42,16 +50,17 @@ struct DenseWeightGrad {
     w.out_spectrum = arena.take<Cx<T>>(out.spectrum_size());
     w.in_spectrum = arena.take<Cx<T>>(in.spectrum_size());
     w.row_scratch = arena.take<Cx<T>>(count * larger(out.scratch(), in.scratch()));
-    w.p_offset = arena.take<int64_t>(batch);
     w.q_offset = arena.take<int64_t>(batch);
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
-      worker.out_columns = arena.take<Cx<T>>(out.vectors() * out.product_column());
-      worker.in_columns = arena.take<Factor<T>>(in.vectors() * in.product_column());
-      worker.product = arena.take<Cx<T>>(kBlock * column_stride(full_rows.n));
-      worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
+      worker.out_columns = arena.take<Cx<T>>(out.groups() * out_tile().size);
+      worker.in_factors = arena.take<Factor<T>>(in_tile().size);
+      worker.product = arena.take<Cx<T>>(kBlock * product_column());
+      worker.buffer = arena.take<Cx<T>>(larger(out.column_scratch(), in.column_scratch()));
+      for (Cx<T>*& rows : worker.rows_of_taps)
+        rows = arena.take<Cx<T>>(in.series ? 0 : out.groups() * width * taps.rows);
       worker.gradient = arena.take<Vec<T>>(tap_vectors);
       worker.partial = arena.take<Vec<T>>(tap_vectors);
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
@@ -60,53 +69,74 @@ struct DenseWeightGrad {
     return w;
   }
 
-  template <class Store>
-  static void transform_columns(const Maps<T>& maps, const Cx<T>* spectrum, int64_t f, const Store& store,
-                                Cx<T>* buffer) {
-    for (int64_t v = 0; v < maps.vectors(); ++v) {
-      const int64_t at = v * maps.product_column();
-      maps.transform_column(spectrum, v, f, [=](int64_t y, Cx<T> value) { store(at + y, value); }, buffer);
-    }
-  }
+  // The half spectrum stands for both halves.
+  T weight_of(int64_t f) const { return f == 0 || 2 * f == full_cols.n ? T(1) : T(2); }
 
-  // Where the scalar of (sample, input channel) stands.
-  int64_t scalar_at(int64_t b, int64_t c) const {
-    return in.lanes_are_batch ? factor_offset<T>(b, c, in.members(), in.product_column())
-                              : factor_offset<T>(c, b, in.members(), in.product_column());
-  }
-
-  void multiply(const Workspace& w, Worker& worker, int64_t f) const {
-    const int64_t column = column_stride(full_rows.n);
-    Cx<T>* const vectors = worker.out_columns;
-    Factor<T>* const factors = worker.in_columns;
-    transform_columns(out, w.out_spectrum, f, [=](int64_t at, Cx<T> value) { vectors[at] = value; }, worker.buffer);
-    transform_columns(
-        in, w.in_spectrum, f, [=](int64_t at, Cx<T> value) { factors[at] = factor(conjugate(value)); }, worker.buffer);
-    worker.tap_column.set_frequency(f, -1);
-    const T weight = f == 0 || 2 * f == full_cols.n ? T(1) : T(2);  // the half spectrum stands for both halves
+  // Products of one frequency of maps, or of all of a unit of series: visit(group, input channel, product).
+  template <class Visit>
+  void multiply(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, const Visit& visit) const {
+    const Tile from_out = out_tile(), from_in = in_tile();
+    for (int64_t group = 0; group < out.groups(); ++group)
+      out.transform_tile(w.out_spectrum, out.vector_of(group, 0), batch, f, count, from_out,
+                         Output<T>::to_values(worker.out_columns + group * from_out.size, out_height, from_out.row),
+                         worker.buffer);
+    in.transform_tile(w.in_spectrum, 0, in.vectors(), f, count, from_in,
+                      Output<T>::to_factors(worker.in_factors, in_height, from_in.row, true), worker.buffer);
+    Product<T> product{};
+    product.p_row = from_out.row;
+    product.p_member = from_out.member;
+    product.q = worker.in_factors;
+    product.q_row = from_in.row;
+    product.q_offset = w.q_offset;
+    product.depth = batch;
+    product.n = in.series ? count : full_rows.n;
+    product.p_period = smaller(product.n, out_height);
+    product.q_period = smaller(product.n, in_height);
+    product.out = worker.product;
+    product.out_stride = product_column();
     for (int64_t group = 0; group < out.groups(); ++group) {
-      const Product<T> product{vectors + out.vector_of(group, 0) * out.product_column(),
-                               w.p_offset,
-                               factors,
-                               w.q_offset,
-                               batch,
-                               out.rows->n,
-                               in.rows->n,
-                               full_rows.n,
-                               worker.product,
-                               column};
+      product.p = worker.out_columns + group * from_out.size;
       for (int64_t j0 = 0; j0 < width; j0 += kBlock) {
         const int64_t block = smaller(kBlock, width - j0);
         int64_t j_offset[kBlock];
         for (int64_t j = 0; j < block; ++j)
-          j_offset[j] = scalar_at(0, j0 + j);
+          j_offset[j] = in.scalar_in(from_in, 0, j0 + j);
         contract(product, block, j_offset);
-        for (int64_t j = 0; j < block; ++j) {
-          const Cx<T>* sums = worker.product + j * column;
-          worker.tap_column.accumulate([sums](int64_t y) { return sums[y]; }, weight,
-                                       worker.partial + (group * width + j0 + j) * taps.count());
-        }
+        for (int64_t j = 0; j < block; ++j)
+          visit(group * width + j0 + j, worker.product + j * product_column());
       }
+    }
+  }
+
+  void add_series(const Workspace& w, Worker& worker, const Unit& unit) const {
+    constexpr int kPairs = TapColumn<T>::kPairs;
+    worker.tap_column.set_pairs(unit.frequency, unit.count, -1);
+    multiply(w, worker, unit.frequency, unit.count, [&](int64_t i, const Cx<T>* product) {
+      Cx<T> side[2][kPairs] = {};
+      for (int64_t k = 0; k < unit.count; ++k)
+        side[k % 2][k / 2] = scaled(product[k], weight_of(unit.frequency[k]));
+      if (taps.rows) worker.tap_column.template add_row<kPairs>(0, side[0], side[1], worker.partial + i * taps.count());
+    });
+  }
+
+  void add_maps(const Workspace& w, Worker& worker, const Unit& unit) const {
+    for (int64_t tile = 0; tile < 2; ++tile) {
+      Cx<T>* const rows = worker.rows_of_taps[tile];
+      if (tile < unit.count) {
+        multiply(w, worker, unit.frequency + tile, 1, [&](int64_t i, const Cx<T>* product) {
+          worker.tap_column.rows_of(product, weight_of(unit.frequency[tile]), rows + i * taps.rows);
+        });
+      } else {
+        for (int64_t i = 0; i < out.groups() * width * taps.rows; ++i)
+          rows[i] = {Vec<T>{}, Vec<T>{}};
+      }
+    }
+    worker.tap_column.set_frequencies(unit.frequency, 1, -1);
+    for (int64_t i = 0; i < out.groups() * width; ++i) {
+      const int64_t at = i * taps.rows;
+      for (int64_t r = 0; r < taps.rows; ++r)
+        worker.tap_column.template add_row<1>(r, worker.rows_of_taps[0] + at + r, worker.rows_of_taps[1] + at + r,
+                                              worker.partial + i * taps.count());
     }
   }
 
@@ -131,24 +161,24 @@ struct DenseWeightGrad {
   void run(const T* out_gradient, const T* input, T* result, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
-    for (int64_t b = 0; b < batch; ++b) {
-      w.p_offset[b] = b * out.product_column();
-      w.q_offset[b] = scalar_at(b, 0);
-    }
-    const int64_t frequencies = full_cols.n / 2 + 1, block = carry_after(frequencies),
-                  pieces = larger(1, smaller(workers.count, frequencies));
+    for (int64_t b = 0; b < batch; ++b)
+      w.q_offset[b] = in.scalar_in(in_tile(), b, 0);
+    const int64_t units = in.units(), block = carry_after(units), pieces = larger(1, smaller(workers.count, units));
     for (int64_t i = 0; i < pieces; ++i)
       w.workers[i].tap_column.prepare(-1);
     for (int64_t group = 0; group < problem.groups; ++group) {
       out.transform_rows(out_gradient + group * out.channels * out.map, w.out_spectrum, w.row_scratch, workers);
       in.transform_rows(input + group * width * in.map, w.in_spectrum, w.row_scratch, workers);
-      parallel_pieces(workers, frequencies, [&](int64_t worker, int64_t begin, int64_t end) {
+      parallel_pieces(workers, units, [&](int64_t worker, int64_t begin, int64_t end) {
         Worker& own = w.workers[worker];
         for (int64_t t = 0; t < tap_vectors; ++t)
           own.gradient[t] = own.partial[t] = Vec<T>{};
-        for (int64_t f = begin; f < end; ++f) {
-          multiply(w, own, f);
-          if ((f - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
+        for (int64_t u = begin; u < end; ++u) {
+          if (in.series)
+            add_series(w, own, in.unit(u));
+          else
+            add_maps(w, own, in.unit(u));
+          if ((u - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
         }
         carry<T>(own.partial, tap_vectors, own.gradient);
       });

@@ -41,20 +41,30 @@ struct Depthwise {
             {size[0], size[1]},
             strided ? &out_rows : &full_rows,
             strided ? &out_cols : &full_cols,
-            false};
+            false,
+            full_rows.n == 1};
   }
   Lanes<T> map_lanes(const Maps<T>& maps, int64_t vector) const {
     return Lanes<T>::strided(maps.map, problem.batch * channels - vector * kLanes<T>);
   }
-  int64_t column() const { return column_stride(full_rows.n); }
-  int64_t frequencies() const { return full_cols.n / 2 + 1; }
-  // Spectra of weights, one per pattern and multiple: at every full-length row frequency that a product visits.
-  int64_t weight_columns() const { return (full_cols.n == out_cols.n ? frequencies() : full_cols.n); }
-  int64_t weight_size() const { return patterns * multiplier * weight_columns() * column(); }
+  int64_t column() const { return odd_stride(full_rows.n); }
+  bool series() const { return full_rows.n == 1; }
+  bool strided_rows() const { return full_cols.n != out_cols.n; }
+  // Spectra of weights, one per pattern and multiple: columns in the order of a half spectrum, or of all frequencies
+  // where a product visits them all.
+  Columns weight_columns() const {
+    return series() ? Columns{Unit::kSeriesPairs, 2, Maps<T>::kSeriesUnit, 1} : Columns{1, 0, 2 * column(), column()};
+  }
+  int64_t weight_at(int64_t f) const { return strided_rows() ? f * column() : weight_columns().at(f, full_cols.n / 2); }
+  int64_t spectrum_size() const {
+    return strided_rows() ? full_cols.n * column() : side(false).units() * weight_columns().block;
+  }
+  int64_t weight_size() const { return patterns * multiplier * spectrum_size(); }
 
   struct Worker {
     Cx<T>*in_spectrum, *out_spectrum, *a, *b, *buffer, *row_scratch;
     Vec<T>*tap_row, *taps_in_lanes;
+    Cx<T>* rows_of_taps[2];  // of both frequencies of a pair
     TapColumn<T> tap_column;
   };
   struct Workspace {
@@ -74,10 +84,12 @@ struct Depthwise {
       worker.out_spectrum = arena.take<Cx<T>>(out.spectrum_size());
       worker.a = arena.take<Cx<T>>(column());
       worker.b = arena.take<Cx<T>>(column());
-      worker.buffer = arena.take<Cx<T>>(2 * full_rows.n);
+      worker.buffer = arena.take<Cx<T>>(in.column_scratch());
       worker.row_scratch = arena.take<Cx<T>>(larger(in.scratch(), out.scratch()));
       worker.tap_row = arena.take<Vec<T>>(problem.num_taps);
       worker.taps_in_lanes = arena.take<Vec<T>>(taps.count());
+      for (Cx<T>*& rows : worker.rows_of_taps)
+        rows = arena.take<Cx<T>>(taps.rows);
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
       if (w.workers) w.workers[i] = worker;
     }
@@ -93,8 +105,8 @@ struct Depthwise {
       lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
     return lanes;
   }
-  int64_t weight_index(int64_t vector, int64_t multiple, int64_t f) const {
-    return ((vector % patterns * multiplier + multiple) * weight_columns() + f) * column();
+  Cx<T>* weights_of(const Workspace& w, int64_t vector, int64_t multiple) const {
+    return w.weights + (vector % patterns * multiplier + multiple) * spectrum_size();
   }
 
   void transform_weights(const T* weight, bool forward, const Workspace& w, const Workers& workers) const {
@@ -106,13 +118,39 @@ struct Depthwise {
       for (int64_t i = begin; i < end; ++i) {
         load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier),
                   scale, worker.taps_in_lanes, worker.tap_row);
-        for (int64_t f = 0; f < weight_columns(); ++f) {
-          Cx<T>* out = w.weights + (i * weight_columns() + f) * column();
-          worker.tap_column.set_frequency(f, sign);
-          worker.tap_column.spectrum(worker.taps_in_lanes, [out](int64_t y, Cx<T> v) { out[y] = v; });
-        }
+        Cx<T>* const spectrum = w.weights + i * spectrum_size();
+        if (strided_rows())
+          transform_all_frequencies(worker, sign, spectrum);
+        else
+          transform_units(worker, sign, spectrum);
       }
     });
+  }
+  void transform_all_frequencies(Worker& worker, int sign, Cx<T>* spectrum) const {
+    for (int64_t f = 0; f < full_cols.n; ++f) {
+      worker.tap_column.set_frequencies(&f, 1, sign);
+      worker.tap_column.spectra(worker.taps_in_lanes, Output<T>::to_values(spectrum + weight_at(f), full_rows.n),
+                                nullptr);
+    }
+  }
+  void transform_units(Worker& worker, int sign, Cx<T>* spectrum) const {
+    const Maps<T> in = side(false);
+    for (int64_t u = 0; u < in.units(); ++u) {
+      const Unit unit = in.unit(u);
+      Cx<T>* const to = spectrum + weight_at(unit.frequency[0]);
+      if (series()) {
+        Cx<T> values[2 * Unit::kSeriesPairs];
+        worker.tap_column.set_pairs(unit.frequency, unit.count, sign);
+        worker.tap_column.series_spectra(worker.taps_in_lanes, values);
+        for (int64_t i = 0; i < unit.count; ++i)
+          to[i] = values[i];
+      } else {
+        const Output<T> partner = Output<T>::to_values(to + column(), full_rows.n);
+        worker.tap_column.set_frequencies(unit.frequency, 1, sign);
+        worker.tap_column.spectra(worker.taps_in_lanes, Output<T>::to_values(to, full_rows.n),
+                                  unit.count > 1 ? &partner : nullptr);
+      }
+    }
   }
 
   // Rows of the maps of vector v, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input
@@ -137,12 +175,14 @@ struct Depthwise {
                  out.size[0], out.size[1], T(1), worker.row_scratch);
   }
 
-  // body(k, k modulo the length of the strided side) at every full-length column frequency.
-  template <class Body>
-  DASH_INLINE void for_each_row_frequency(const Body& body) const {
-    for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
-      body(k, repeated);
-      if (++repeated == out_rows.n) repeated = 0;
+  int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }
+
+  // visit(position in a half spectrum, number of frequencies from there on) for every unit of unstrided series.
+  template <class Visit>
+  void for_each_unit(const Maps<T>& maps, const Visit& visit) const {
+    for (int64_t u = 0; u < maps.units(); ++u) {
+      const Unit unit = maps.unit(u);
+      visit(weight_at(unit.frequency[0]), unit.count);
     }
   }
 
@@ -152,27 +192,41 @@ struct Depthwise {
     const Workspace w = make_workspace(arena, workers.count, false);
     transform_weights(weight, true, w, workers);
     const Maps<T> in = side(false), out = side(true);
-    const int64_t aliases = full_cols.n / out_cols.n, folds = full_rows.n / out_rows.n;
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>* const product = worker.a;
       for (int64_t v = begin; v < end; ++v) {
         transform_in(in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
-          for (int64_t g = 0; g < out.frequencies(); ++g) {
-            for (int64_t alias = 0; alias < aliases; ++alias) {
-              const int64_t f = g + alias * out_cols.n;
-              const Cx<T>* h = w.weights + weight_index(v, m, f);
-              const auto multiply = [=](int64_t k, Cx<T> value) {
-                product[k] = alias == 0 ? times(value, h[k]) : product[k] + times(value, h[k]);
-              };
-              in.transform_column(worker.in_spectrum, 0, f, multiply, worker.buffer);
-            }
-            out.invert_column(product, folds, worker.out_spectrum, 0, g, worker.buffer);
-          }
+          const Cx<T>* const h = weights_of(w, v, m);
+          if (series() && !strided_rows())
+            multiply_series(in, worker.in_spectrum, h, worker.out_spectrum, false);
+          else
+            multiply_forward(in, out, worker, h);
           invert_out(out, worker, y, v, m);
         }
       }
+    });
+  }
+  void multiply_forward(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h) const {
+    const int64_t aliases = full_cols.n / out_cols.n;
+    for (int64_t g = 0; g < out.half() + 1; ++g) {
+      in.transform_column(worker.in_spectrum, 0, g, Output<T>::to_product(worker.a, h + weight_at(g), full_rows.n),
+                          worker.buffer);
+      for (int64_t alias = 1; alias < aliases; ++alias) {
+        const int64_t f = g + alias * out_cols.n;
+        in.transform_column(worker.in_spectrum, 0, f, Output<T>::to_values(worker.b, full_rows.n), worker.buffer);
+        for (int64_t k = 0; k < full_rows.n; ++k) {
+          Cx<T>& sum = worker.a[reversed(k)];
+          sum = sum + times(worker.b[k], h[weight_at(f) + k]);
+        }
+      }
+      out.invert_column(worker.a, full_rows.n / out_rows.n, worker.out_spectrum, 0, g, worker.buffer);
+    }
+  }
+  void multiply_series(const Maps<T>& maps, const Cx<T>* spectrum, const Cx<T>* h, Cx<T>* result, bool add) const {
+    for_each_unit(maps, [=](int64_t at, int64_t count) {
+      for (int64_t i = at; i < at + count; ++i)
+        result[i] = add ? result[i] + times(spectrum[i], h[i]) : times(spectrum[i], h[i]);
     });
   }
 
@@ -184,32 +238,41 @@ struct Depthwise {
     const Maps<T> in = side(false), out = side(true);
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>*const product = worker.a, *const column = worker.b;
-      const auto keep = [column](int64_t k, Cx<T> value) { column[k] = value; };
       for (int64_t v = begin; v < end; ++v) {
         for (int64_t m = 0; m < multiplier; ++m) {
           transform_out(out, y_gradient, v, m, worker);
-          for (int64_t f = 0; f < frequencies(); ++f) {
-            const Cx<T>* h = w.weights + weight_index(v, m, f);
-            out.transform_column(worker.out_spectrum, 0, f, keep, worker.buffer);
-            for_each_row_frequency([=](int64_t k, int64_t repeated) { product[k] = times(column[repeated], h[k]); });
-            if (m == 0)
-              in.invert_column(product, 1, worker.in_spectrum, 0, f, worker.buffer);
-            else
-              add_inverted_column(product, worker, f, in);
-          }
+          const Cx<T>* const h = weights_of(w, v, m);
+          if (series() && !strided_rows())
+            multiply_series(in, worker.out_spectrum, h, worker.in_spectrum, m > 0);
+          else
+            multiply_back(in, out, worker, h, m > 0);
         }
         invert_in(in, worker, x_gradient, v);
       }
     });
   }
-  void add_inverted_column(const Cx<T>* product, Worker& worker, int64_t f, const Maps<T>& in) const {
-    Cx<T>* sum = worker.in_spectrum + in.columns().at(f);
-    const int64_t count = in.size[0];
-    const auto add = [=](int64_t y, Cx<T> v) {
-      if (y < count) sum[y] = sum[y] + swapped(v);
-    };
-    fft(full_rows.complex, full_rows.n, count, [=](int64_t y) { return swapped(product[y]); }, add, worker.buffer);
+  void multiply_back(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h, bool add) const {
+    for (int64_t f = 0; f < in.half() + 1; ++f) {
+      const Cx<T>* const weights = h + weight_at(f);
+      if (out_rows.n == full_rows.n) {
+        out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_product(worker.a, weights, full_rows.n),
+                             worker.buffer);
+      } else {
+        out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
+        for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
+          worker.a[reversed(k)] = times(worker.b[repeated], weights[k]);
+          if (++repeated == out_rows.n) repeated = 0;
+        }
+      }
+      if (!add) {
+        in.invert_column(worker.a, 1, worker.in_spectrum, 0, f, worker.buffer);
+        continue;
+      }
+      fft(full_rows.complex, worker.a, full_rows.n, Output<T>::to_values(worker.b, in.size[0]), worker.buffer);
+      Cx<T>* const sum = worker.in_spectrum + in.columns().at(f, in.half());
+      for (int64_t y = 0; y < in.size[0]; ++y)
+        sum[y] = sum[y] + worker.b[y];
+    }
   }
 
   void weight_grad(const T* y_gradient, const T* x, T* weight_gradient, void* buffer, const Workers& workers) const {
@@ -219,33 +282,46 @@ struct Depthwise {
     const int64_t pieces = larger(1, smaller(workers.count, vectors));
     parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      Cx<T>*const in_column = worker.a, *const out_column = worker.b, *const sums = w.weights + piece * weight_size();
-      const auto keep_in = [in_column](int64_t k, Cx<T> value) { in_column[k] = value; };
-      const auto keep_out = [out_column](int64_t k, Cx<T> value) { out_column[k] = value; };
+      Workspace own = w;
+      own.weights += piece * weight_size();
       for (int64_t i = 0; i < weight_size(); ++i)
-        sums[i] = {Vec<T>{}, Vec<T>{}};
+        own.weights[i] = {Vec<T>{}, Vec<T>{}};
       for (int64_t v = begin; v < end; ++v) {
         transform_in(in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
           transform_out(out, y_gradient, v, m, worker);
-          for (int64_t f = 0; f < frequencies(); ++f) {
-            Cx<T>* const sum = sums + weight_index(v, m, f);
-            in.transform_column(worker.in_spectrum, 0, f, keep_in, worker.buffer);
-            out.transform_column(worker.out_spectrum, 0, f, keep_out, worker.buffer);
-            for_each_row_frequency([=](int64_t k, int64_t repeated) {
-              sum[k] = sum[k] + times_conjugate(out_column[repeated], in_column[k]);
-            });
-          }
+          if (series() && !strided_rows())
+            correlate_series(in, worker, weights_of(own, v, m));
+          else
+            correlate(in, out, worker, weights_of(own, v, m));
         }
       }
     });
     gather_weight_gradient(w, pieces, weight_gradient, workers);
   }
+  void correlate(const Maps<T>& in, const Maps<T>& out, Worker& worker, Cx<T>* sums) const {
+    for (int64_t f = 0; f < in.half() + 1; ++f) {
+      in.transform_column(worker.in_spectrum, 0, f, Output<T>::to_values(worker.a, full_rows.n), worker.buffer);
+      out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
+      Cx<T>* const sum = sums + weight_at(f);
+      for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
+        sum[k] = sum[k] + times_conjugate(worker.b[repeated], worker.a[k]);
+        if (++repeated == out_rows.n) repeated = 0;
+      }
+    }
+  }
+  void correlate_series(const Maps<T>& maps, const Worker& worker, Cx<T>* sums) const {
+    for_each_unit(maps, [&](int64_t at, int64_t count) {
+      for (int64_t i = at; i < at + count; ++i)
+        sums[i] = sums[i] + times_conjugate(worker.out_spectrum[i], worker.in_spectrum[i]);
+    });
+  }
 
   // Sums the workers' products, reads the taps off their inverse transforms, and adds up the lanes that hold the same
   // channel.
   void gather_weight_gradient(const Workspace& w, int64_t pieces, T* weight_gradient, const Workers& workers) const {
-    const int64_t block = carry_after(frequencies());
+    const Maps<T> in = side(false);
+    const int64_t block = carry_after(in.units());
     parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(-1);
@@ -253,18 +329,9 @@ struct Depthwise {
         Vec<T>*const gradient = w.tap_gradient + i * taps.count(), *const partial = worker.taps_in_lanes;
         for (int64_t t = 0; t < taps.count(); ++t)
           gradient[t] = partial[t] = Vec<T>{};
-        for (int64_t f = 0; f < frequencies(); ++f) {
-          const Cx<T>* products = w.weights + (i * weight_columns() + f) * column();
-          const int64_t next = weight_size();
-          const auto sum = [=](int64_t y) {
-            Cx<T> total = products[y];
-            for (int64_t other = 1; other < pieces; ++other)
-              total = total + products[other * next + y];
-            return total;
-          };
-          worker.tap_column.set_frequency(f, -1);
-          worker.tap_column.accumulate(sum, f == 0 || 2 * f == full_cols.n ? T(1) : T(2), partial);
-          if (f % block == block - 1) carry<T>(partial, taps.count(), gradient);
+        for (int64_t u = 0; u < in.units(); ++u) {
+          add_unit(in.unit(u), w.weights + i * spectrum_size(), pieces, worker, partial);
+          if (u % block == block - 1) carry<T>(partial, taps.count(), gradient);
         }
         carry<T>(partial, taps.count(), gradient);
       }
@@ -280,6 +347,34 @@ struct Depthwise {
           add_taps(taps, gradient, l, scale, weight_gradient + lanes.offset[l] + m * problem.num_taps);
       }
     }
+  }
+  void add_unit(const Unit& unit, const Cx<T>* products, int64_t pieces, Worker& worker, Vec<T>* gradient) const {
+    constexpr int kPairs = TapColumn<T>::kPairs;
+    Cx<T> side[2][kPairs] = {};
+    for (int64_t i = 0; i < unit.count; ++i) {
+      const int64_t f = unit.frequency[i];
+      const T weight = f == 0 || 2 * f == full_cols.n ? T(1) : T(2);  // the half spectrum stands for both halves
+      Cx<T>* const sum = worker.a;
+      for (int64_t y = 0; y < full_rows.n; ++y) {
+        sum[y] = products[weight_at(f) + y];
+        for (int64_t other = 1; other < pieces; ++other)
+          sum[y] = sum[y] + products[other * weight_size() + weight_at(f) + y];
+      }
+      if (series())
+        side[i % 2][i / 2] = scaled(sum[0], weight);
+      else
+        worker.tap_column.rows_of(sum, weight, worker.rows_of_taps[i]);
+    }
+    if (series()) {
+      worker.tap_column.set_pairs(unit.frequency, unit.count, -1);
+      if (taps.rows) worker.tap_column.template add_row<kPairs>(0, side[0], side[1], gradient);
+      return;
+    }
+    for (int64_t r = 0; unit.count == 1 && r < taps.rows; ++r)
+      worker.rows_of_taps[1][r] = {Vec<T>{}, Vec<T>{}};
+    worker.tap_column.set_frequencies(unit.frequency, 1, -1);
+    for (int64_t r = 0; r < taps.rows; ++r)
+      worker.tap_column.template add_row<1>(r, worker.rows_of_taps[0] + r, worker.rows_of_taps[1] + r, gradient);
   }
 };
 

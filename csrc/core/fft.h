@@ -1,215 +1,198 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Mixed-radix complex transforms, kLanes of them at once, as Stockham passes: no bit reversal, natural order in and
-// out. The first pass reads through the caller's load(i), the last writes through the caller's store(i, value), so that
-// zero padding, cropping, conjugation and re-layout cost no pass of their own. Source of the maths: Van Loan,
+// out. The first pass leaves out inputs that are zero, the last outputs that nobody reads, and writes them as the next
+// step wants them, so that padding, cropping and re-layout cost no pass of their own. Source of the maths: Van Loan,
 // Computational Frameworks for the FFT, section 1.7.
 #pragma once
-#include "vec.h"
+#include "butterfly.h"
+#include "factor.h"
 
 namespace dash {
 namespace DASH_ISA {
 
+// Where results go. Result k stands at k * stride of one of the arrays.
 template <class T>
-DASH_INLINE Cx<T> operator+(Cx<T> a, Cx<T> b) {
-  return {a.re + b.re, a.im + b.im};
-}
-template <class T>
-DASH_INLINE Cx<T> operator-(Cx<T> a, Cx<T> b) {
-  return {a.re - b.re, a.im - b.im};
-}
-template <class T>
-DASH_INLINE Cx<T> scaled(Cx<T> a, T s) {
-  return {a.re * s, a.im * s};
-}
-template <class T>
-DASH_INLINE Cx<T> times_minus_i(Cx<T> a) {
-  return {a.im, -a.re};
-}
-template <class T>
-DASH_INLINE Cx<T> times(Cx<T> a, T re, T im) {
-  return {a.re * re - a.im * im, a.re * im + a.im * re};
-}
-template <class T>
-DASH_INLINE Cx<T> times(Cx<T> a, Cx<T> b) {
-  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-}
-template <class T>
-DASH_INLINE Cx<T> times_conjugate(Cx<T> a, Cx<T> b) {
-  return {a.re * b.re + a.im * b.im, a.im * b.re - a.re * b.im};
-}
-template <class T>
-DASH_INLINE Cx<T> conjugate(Cx<T> a) {
-  return {a.re, -a.im};
-}
-// Real and imaginary part exchanged before and after a forward transform make it an inverse one (unscaled).
-template <class T>
-DASH_INLINE Cx<T> swapped(Cx<T> a) {
-  return {a.im, a.re};
-}
+struct Output {
+  enum Form { values, factors, conjugate_factors, product } form;
+  int64_t count;  // results from here on may be left out; all n are written unless the form is `values`
+  int64_t stride;
+  Cx<T>* value;          // values, product
+  Factor<T>* factor;     // the other forms
+  const Cx<T>* operand;  // product: result k times operand[k], at (n - k) modulo n, where an inverse transform takes it
 
-// In place: a[k] becomes sum_j a[j] exp(-2 pi i j k / radix).
-template <class T>
-DASH_INLINE void butterfly2(Cx<T>* a) {
-  const Cx<T> t = a[0] - a[1];
-  a[0] = a[0] + a[1];
-  a[1] = t;
-}
-template <class T>
-DASH_INLINE void butterfly3(Cx<T>* a) {
-  const T half_root3 = static_cast<T>(0.86602540378443864676);
-  const Cx<T> sum = a[1] + a[2], turn = times_minus_i(scaled(a[1] - a[2], half_root3));
-  const Cx<T> middle = a[0] - scaled(sum, static_cast<T>(0.5));
-  a[0] = a[0] + sum;
-  a[1] = middle + turn;
-  a[2] = middle - turn;
-}
-template <class T>
-DASH_INLINE void butterfly4(Cx<T>* a) {
-  const Cx<T> even = a[0] + a[2], odd = a[1] + a[3];
-  const Cx<T> even_difference = a[0] - a[2], turn = times_minus_i(a[1] - a[3]);
-  a[0] = even + odd;
-  a[1] = even_difference + turn;
-  a[2] = even - odd;
-  a[3] = even_difference - turn;
-}
-template <class T>
-DASH_INLINE void butterfly5(Cx<T>* a) {
-  const T c1 = static_cast<T>(0.30901699437494742410), c2 = static_cast<T>(-0.80901699437494742410);
-  const T s1 = static_cast<T>(0.95105651629515357212), s2 = static_cast<T>(0.58778525229247312917);
-  const Cx<T> outer = a[1] + a[4], inner = a[2] + a[3], outer_difference = a[1] - a[4], inner_difference = a[2] - a[3];
-  const Cx<T> near = a[0] + scaled(outer, c1) + scaled(inner, c2), far = a[0] + scaled(outer, c2) + scaled(inner, c1);
-  const Cx<T> near_turn = times_minus_i(scaled(outer_difference, s1) + scaled(inner_difference, s2));
-  const Cx<T> far_turn = times_minus_i(scaled(outer_difference, s2) - scaled(inner_difference, s1));
-  a[0] = a[0] + outer + inner;
-  a[1] = near + near_turn;
-  a[4] = near - near_turn;
-  a[2] = far + far_turn;
-  a[3] = far - far_turn;
-}
-// butterfly2 and butterfly4 where the upper half of the inputs is zero: what zero padding leaves of a first pass.
-template <class T>
-DASH_INLINE void half_butterfly2(Cx<T>* a) {
-  a[1] = a[0];
-}
-template <class T>
-DASH_INLINE void half_butterfly4(Cx<T>* a) {
-  const Cx<T> first = a[0], second = a[1], turn = times_minus_i(a[1]);
-  a[0] = first + second;
-  a[1] = first + turn;
-  a[2] = first - second;
-  a[3] = first - turn;
-}
-template <class T, bool kHalf>
-DASH_INLINE void butterfly8(Cx<T>* a) {
-  const T root = static_cast<T>(0.70710678118654752440);
-  Cx<T> even[4] = {a[0], a[2], a[4], a[6]}, odd[4] = {a[1], a[3], a[5], a[7]};
-  if constexpr (kHalf) {
-    half_butterfly4(even);
-    half_butterfly4(odd);
+  static Output to_values(Cx<T>* to, int64_t count, int64_t stride = 1) {
+    return {values, count, stride, to, nullptr, nullptr};
+  }
+  static Output to_factors(Factor<T>* to, int64_t n, int64_t stride, bool conjugated = false) {
+    return {conjugated ? conjugate_factors : factors, n, stride, nullptr, to, nullptr};
+  }
+  static Output to_product(Cx<T>* to, const Cx<T>* operand, int64_t n) { return {product, n, 1, to, nullptr, operand}; }
+};
+
+template <class T, int kForm>
+DASH_INLINE void put(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
+  if constexpr (kForm == Output<T>::values) {
+    if (k < out.count) out.value[k * out.stride] = v;
+  } else if constexpr (kForm == Output<T>::product) {
+    out.value[k == 0 ? 0 : n - k] = times(v, out.operand[k]);
   } else {
-    butterfly4(even);
-    butterfly4(odd);
+    out.factor[k * out.stride] = factor(kForm == Output<T>::factors ? v : conjugate(v));
   }
-  // exp(-i pi / 4) = root (1 - i): the factor rides on the sums as fused multiply-adds.
-  const Cx<T> turn1 = {odd[1].re + odd[1].im, odd[1].im - odd[1].re};
-  const Cx<T> turn3 = {odd[3].im - odd[3].re, odd[3].re + odd[3].im};
-  a[0] = even[0] + odd[0];
-  a[4] = even[0] - odd[0];
-  a[1] = {even[1].re + turn1.re * root, even[1].im + turn1.im * root};
-  a[5] = {even[1].re - turn1.re * root, even[1].im - turn1.im * root};
-  a[2] = {even[2].re + odd[2].im, even[2].im - odd[2].re};
-  a[6] = {even[2].re - odd[2].im, even[2].im + odd[2].re};
-  a[3] = {even[3].re + turn3.re * root, even[3].im - turn3.im * root};
-  a[7] = {even[3].re - turn3.re * root, even[3].im + turn3.im * root};
-}
-template <class T, int kRadix, bool kHalf>
-DASH_INLINE void butterfly(Cx<T>* a) {
-  if constexpr (kRadix == 2 && kHalf) half_butterfly2(a);
-  if constexpr (kRadix == 2 && !kHalf) butterfly2(a);
-  if constexpr (kRadix == 3) butterfly3(a);
-  if constexpr (kRadix == 4 && kHalf) half_butterfly4(a);
-  if constexpr (kRadix == 4 && !kHalf) butterfly4(a);
-  if constexpr (kRadix == 5) butterfly5(a);
-  if constexpr (kRadix == 8) butterfly8<T, kHalf>(a);
 }
 
-// How much of a pass there is to do: all of it, the lower half of the inputs (the rest is zero, and not loaded), or the
-// lower half of the outputs.
-enum class Part { whole, half_in, half_out };
+// How many inputs or outputs of a butterfly there are to treat: about half, about two thirds, or all.
+constexpr int kAll = 2;
+constexpr int part(int radix, int level) {
+  return level == 0 ? (radix + 1) / 2 : level == 1 ? (2 * radix + 2) / 3 : radix;
+}
+inline int level_of(int64_t radix, int64_t distance, int64_t count) {
+  for (int level = 0; level < kAll; ++level)
+    if (count <= part(static_cast<int>(radix), level) * distance) return level;
+  return kAll;
+}
 
-template <class T, int kRadix, Part kPart, class Load, class Store>
-DASH_INLINE void fft_pass_radix(const FftPass<T>& pass, const Load& load, const Store& store) {
-  constexpr int kHalf = (kRadix + 1) / 2;
-  constexpr int kIn = kPart == Part::half_in ? kHalf : kRadix, kOut = kPart == Part::half_out ? kHalf : kRadix;
+// store(k, result k of one butterfly, times its twiddle).
+template <class T, int kRadix, int kIn, bool kTwiddled, class Load, class Store>
+DASH_INLINE void butterfly(const T* twiddle, const Sums<T, !kTwiddled>& sums, const Load& load, const Store& store) {
+  Term<T> a[kRadix];
+#pragma GCC unroll 16
+  for (int j = 0; j < kRadix; ++j)
+    a[j] = j < kIn ? Term<T>::of(load(j)) : Term<T>::nothing();
+  Butterfly<T, kRadix>::run(sums, a);
+  store(0, a[0].value());
+#pragma GCC unroll 16
+  for (int k = 1; k < kRadix; ++k)
+    store(k, kTwiddled ? times(a[k].value(), twiddle[2 * k - 2], twiddle[2 * k - 1]) : a[k].value());
+}
+
+template <class T, int kRadix, int kLevel>
+void first_pass(const FftPass<T>& pass, const Cx<T>* in, int64_t inputs, Cx<T>* to) {
+  constexpr int kIn = part(kRadix, kLevel);
+  const Cx<T> zero{Vec<T>{}, Vec<T>{}};
+  const int64_t m = pass.m;
+  const auto load = [=](int64_t p) { return [=](int j) { return p + j * m < inputs ? in[p + j * m] : zero; }; };
+  const auto store = [=](int64_t p) { return [=](int k, Cx<T> v) { to[kRadix * p + k] = v; }; };
+  butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, true>(), load(0), store(0));
+  const Sums<T, false> sums;
+  for (int64_t p = 1; p < m; ++p)
+    butterfly<T, kRadix, kIn, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p), store(p));
+}
+
+template <class T, int kRadix>
+void inner_pass(const FftPass<T>& pass, const Cx<T>* from, Cx<T>* to) {
   const int64_t m = pass.m, s = pass.s;
-  const T* twiddle = pass.twiddle;
-  for (int64_t p = 0; p < m; ++p, twiddle += 2 * (kRadix - 1)) {
-    for (int64_t q = 0; q < s; ++q) {
-      Cx<T> a[kRadix];
-#pragma GCC unroll 8
-      for (int j = 0; j < kRadix; ++j)
-        a[j] = j < kIn ? load(q + s * (p + j * m)) : Cx<T>{Vec<T>{}, Vec<T>{}};
-      butterfly<T, kRadix, kPart == Part::half_in>(a);
-      store(q + s * kRadix * p, a[0]);
-      if (p == 0) {
-#pragma GCC unroll 8
-        for (int k = 1; k < kOut; ++k)
-          store(q + s * k, a[k]);
-      } else {
-#pragma GCC unroll 8
-        for (int k = 1; k < kOut; ++k)
-          store(q + s * (kRadix * p + k), times(a[k], twiddle[2 * k - 2], twiddle[2 * k - 1]));
-      }
-    }
+  const auto load = [=](int64_t p, int64_t q) { return [=](int j) { return from[q + s * (p + j * m)]; }; };
+  const auto store = [=](int64_t p, int64_t q) { return [=](int k, Cx<T> v) { to[q + s * (kRadix * p + k)] = v; }; };
+  const Sums<T, true> balanced;
+  for (int64_t q = 0; q < s; ++q)
+    butterfly<T, kRadix, kRadix, false>(pass.twiddle, balanced, load(0, q), store(0, q));
+  const Sums<T, false> sums;
+  for (int64_t p = 1; p < m; ++p)
+    for (int64_t q = 0; q < s; ++q)
+      butterfly<T, kRadix, kRadix, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p, q), store(p, q));
+}
+
+template <class T, int kRadix, int kLevel, int kForm>
+void last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& to) {
+  constexpr int kOut = part(kRadix, kLevel);
+  const Output<T> out = to;
+  const int64_t s = pass.s, n = s * kRadix;
+  const Sums<T, true> sums;
+  for (int64_t q = 0; q < s; ++q) {
+    const auto store = [=](int k, Cx<T> v) {
+      if (k < kOut) put<T, kForm>(out, n, q + s * k, v);
+    };
+    butterfly<T, kRadix, kRadix, false>(pass.twiddle, sums, [=](int j) { return from[q + s * j]; }, store);
   }
 }
 
-template <Part kPart, class T, class Load, class Store>
-inline void fft_pass(const FftPass<T>& pass, const Load& load, const Store& store) {
-  switch (pass.radix) {
+// visit(integral_constant<int, radix>)
+template <class Visit>
+DASH_INLINE void with_radix(int64_t radix, const Visit& visit) {
+  switch (radix) {
     case 2:
-      return fft_pass_radix<T, 2, kPart>(pass, load, store);
+      return visit(std::integral_constant<int, 2>());
     case 3:
-      return fft_pass_radix<T, 3, kPart>(pass, load, store);
+      return visit(std::integral_constant<int, 3>());
     case 4:
-      return fft_pass_radix<T, 4, kPart>(pass, load, store);
+      return visit(std::integral_constant<int, 4>());
     case 5:
-      return fft_pass_radix<T, 5, kPart>(pass, load, store);
+      return visit(std::integral_constant<int, 5>());
+    case 6:
+      return visit(std::integral_constant<int, 6>());
+    case 8:
+      return visit(std::integral_constant<int, 8>());
+    case 9:
+      return visit(std::integral_constant<int, 9>());
+    case 10:
+      return visit(std::integral_constant<int, 10>());
     default:
-      return fft_pass_radix<T, 8, kPart>(pass, load, store);
+      return visit(std::integral_constant<int, 12>());
   }
 }
 
 template <class T>
-void fft_inner_pass(const FftPass<T>& pass, const Cx<T>* from, Cx<T>* to) {
-  fft_pass<Part::whole>(pass, [from](int64_t i) { return from[i]; }, [to](int64_t i, Cx<T> v) { to[i] = v; });
+void run_first_pass(const FftPass<T>& pass, const Cx<T>* in, int64_t inputs, Cx<T>* to) {
+  const int level = level_of(pass.radix, pass.m, inputs);
+  with_radix(pass.radix, [&](auto radix) {
+    if (level == 0)
+      first_pass<T, radix(), 0>(pass, in, inputs, to);
+    else if (level == 1)
+      first_pass<T, radix(), 1>(pass, in, inputs, to);
+    else
+      first_pass<T, radix(), kAll>(pass, in, inputs, to);
+  });
 }
 
-// store(k, sum_j load(j) exp(-2 pi i j k / n)), in no particular order; `buffer` holds 2 n complex vectors. load(j)
-// must be zero from `inputs` on, and is mostly not called there; store(k) may be left out from `outputs` on.
-template <class T, class Load, class Store>
-inline void fft(const FftPlan<T>& plan, int64_t inputs, int64_t outputs, const Load& load, const Store& store,
-                Cx<T>* buffer) {
-  if (plan.passes == 0) return store(0, load(0));
-  if (plan.passes == 1) return fft_pass<Part::whole>(plan.pass[0], load, store);
-  Cx<T>*from = buffer, *to = buffer + plan.n;
+template <class T>
+void run_last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& out) {
+  const int level = out.form == Output<T>::values ? level_of(pass.radix, pass.s, out.count) : kAll;
+  with_radix(pass.radix, [&](auto radix) {
+    if (out.form == Output<T>::factors)
+      last_pass<T, radix(), kAll, Output<T>::factors>(pass, from, out);
+    else if (out.form == Output<T>::conjugate_factors)
+      last_pass<T, radix(), kAll, Output<T>::conjugate_factors>(pass, from, out);
+    else if (out.form == Output<T>::product)
+      last_pass<T, radix(), kAll, Output<T>::product>(pass, from, out);
+    else if (level == 0)
+      last_pass<T, radix(), 0, Output<T>::values>(pass, from, out);
+    else if (level == 1)
+      last_pass<T, radix(), 1, Output<T>::values>(pass, from, out);
+    else
+      last_pass<T, radix(), kAll, Output<T>::values>(pass, from, out);
+  });
+}
+
+template <class T>
+void put_in_form(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
+  if (out.form == Output<T>::values)
+    put<T, Output<T>::values>(out, n, k, v);
+  else if (out.form == Output<T>::factors)
+    put<T, Output<T>::factors>(out, n, k, v);
+  else if (out.form == Output<T>::conjugate_factors)
+    put<T, Output<T>::conjugate_factors>(out, n, k, v);
+  else
+    put<T, Output<T>::product>(out, n, k, v);
+}
+
+// out(k) = sum_j in[j] exp(-2 pi i j k / n), `in` being zero from `inputs` on; `buffer` holds 2 n complex vectors.
+// An inverse transform is the same with in[j] at (n - j) modulo n, unscaled.
+template <class T>
+void fft(const FftPlan<T>& plan, const Cx<T>* in, int64_t inputs, const Output<T>& out, Cx<T>* buffer) {
+  if (plan.passes == 0) return put_in_form<T>(out, 1, 0, in[0]);
   const FftPass<T>&first = plan.pass[0], &last = plan.pass[plan.passes - 1];
-  const auto keep = [from](int64_t i, Cx<T> v) { from[i] = v; };
-  if (inputs <= (first.radix + 1) / 2 * first.m)
-    fft_pass<Part::half_in>(first, load, keep);
-  else
-    fft_pass<Part::whole>(first, load, keep);
-  for (int64_t i = 1; i + 1 < plan.passes; ++i) {
-    fft_inner_pass(plan.pass[i], from, to);
-    Cx<T>* const done = to;
-    to = from;
-    from = done;
+  Cx<T>*from = buffer, *to = buffer + plan.n;
+  if (plan.passes == 1) {
+    for (int64_t j = 0; j < plan.n; ++j)
+      from[j] = j < inputs ? in[j] : Cx<T>{Vec<T>{}, Vec<T>{}};
+    return run_last_pass(last, from, out);
   }
-  const auto inner = [from](int64_t i) { return from[i]; };
-  if (outputs <= (last.radix + 1) / 2 * last.s)
-    fft_pass<Part::half_out>(last, inner, store);
-  else
-    fft_pass<Part::whole>(last, inner, store);
+  run_first_pass(first, in, inputs, from);
+  for (int64_t i = 1; i + 1 < plan.passes; ++i) {
+    with_radix(plan.pass[i].radix, [&](auto radix) { inner_pass<T, radix()>(plan.pass[i], from, to); });
+    std::swap(from, to);
+  }
+  run_last_pass(last, from, out);
 }
 
 }  // namespace DASH_ISA

@@ -8,6 +8,26 @@
 namespace dash {
 namespace DASH_ISA {
 
+// Row frequencies that are treated together, a pair (f, n / 2 - f) of a map or some pairs of series, in the order in
+// which their columns stand. The last frequency of all may lack a partner.
+struct Unit {
+  static constexpr int64_t kSeriesPairs = 4;
+  int64_t count;
+  int64_t frequency[2 * kSeriesPairs];
+};
+
+// How what one product takes stands together: rows are frequencies, members the vectors of one side. The columns of
+// maps stay whole, as transforms write them; of series, the members of a frequency do, as the product reads them. Odd
+// steps keep what is strided from falling into one cache set.
+struct Tile {
+  int64_t member, row, size;  // from one member, one row to the next
+
+  static Tile of(int64_t members, int64_t rows, bool series) {
+    if (series) return {1, odd_stride(members), rows * odd_stride(members)};
+    return {odd_stride(rows), 1, members * odd_stride(rows)};
+  }
+};
+
 template <class T>
 struct Maps {
   int64_t batch, channels;  // of one group
@@ -17,27 +37,34 @@ struct Maps {
       rows;  // transform lengths of this side: the strided side of a strided convolution has the shorter ones
   const LengthPlan<T>* cols;
   bool lanes_are_batch;
+  bool series;  // transforms along axis 1 only
 
   int64_t groups() const { return ceil_div(lanes_are_batch ? batch : channels, kLanes<T>); }
   int64_t members() const { return lanes_are_batch ? channels : batch; }
   int64_t vectors() const { return groups() * members(); }
-  int64_t frequencies() const { return cols->n / 2 + 1; }
-  // A map's columns stand together. A series has one number per column: there the same frequencies of all series do.
-  Columns columns() const {
-    const int64_t column = size[0] == 1 ? 1 : column_stride(size[0]);
-    return {column, Columns::kNear * column * (size[0] == 1 ? vectors() : 1)};
+  int64_t half() const { return cols->n / 2; }
+  int64_t pairs() const { return half() / 2 + 1; }
+  int64_t pairs_per_unit() const { return series ? Unit::kSeriesPairs : 1; }
+  int64_t units() const { return ceil_div(pairs(), pairs_per_unit()); }
+  Unit unit(int64_t index) const {
+    Unit unit{0, {}};
+    const int64_t end = smaller(pairs(), (index + 1) * pairs_per_unit());
+    for (int64_t g = index * pairs_per_unit(); g < end; ++g) {
+      unit.frequency[unit.count++] = g;
+      if (2 * g < half()) unit.frequency[unit.count++] = half() - g;
+    }
+    return unit;
   }
-  int64_t first_column(int64_t vector) const {
-    return vector * (size[0] == 1 ? Columns::kNear : frequencies() * columns().column);
-  }
-  int64_t spectrum_size() const {
-    return vectors() *
-           (size[0] == 1 ? ceil_div(frequencies(), Columns::kNear) * Columns::kNear : frequencies() * columns().column);
-  }
-  int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }
 
-  // Columns in the product stand one transform apart, an odd number of vectors.
-  int64_t product_column() const { return column_stride(rows->n); }
+  // A map's columns stand together. A series has one number per column: there a unit of all series does.
+  static constexpr int64_t kSeriesUnit = 2 * Unit::kSeriesPairs + 1;
+  Columns columns() const {
+    const int64_t column = odd_stride(size[0]);
+    return series ? Columns{Unit::kSeriesPairs, 2, vectors() * kSeriesUnit, 1} : Columns{1, 0, 2 * column, column};
+  }
+  int64_t first_column(int64_t vector) const { return vector * (series ? kSeriesUnit : pairs() * columns().block); }
+  int64_t spectrum_size() const { return series ? units() * columns().block : vectors() * pairs() * columns().block; }
+  int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }
   int64_t vector_of(int64_t group, int64_t member) const { return group * members() + member; }
 
   Lanes<T> lanes(int64_t group) const {
@@ -46,6 +73,12 @@ struct Maps {
   }
   int64_t origin(int64_t group, int64_t member) const {
     return lanes_are_batch ? group * kLanes<T> * sample + member * map : group * kLanes<T> * map + member * sample;
+  }
+
+  // Where the scalar of one map stands in a tile of factors, whose members are all vectors.
+  int64_t scalar_in(const Tile& tile, int64_t sample_index, int64_t channel) const {
+    const int64_t lane = lanes_are_batch ? sample_index : channel, member = lanes_are_batch ? channel : sample_index;
+    return vector_of(lane / kLanes<T>, member) * tile.member * kFactorScalars<T> + lane % kLanes<T>;
   }
 
   // spectrum[vector][f][y]: doubled half spectra along rows of every map.
@@ -64,37 +97,94 @@ struct Maps {
     });
   }
 
-  // store(y, two-dimensional spectrum of one vector at row frequency f and column frequency y). f may be any frequency
-  // of the full-length transform: the spectrum repeats, and its upper half is the mirrored conjugate.
-  template <class Store>
-  DASH_INLINE void transform_column(const Cx<T>* spectrum, int64_t vector, int64_t f, const Store& store,
-                                    Cx<T>* buffer) const {
-    f %= cols->n;
-    const bool mirrored = f > cols->n / 2;
-    const Cx<T>* in = spectrum + first_column(vector) + columns().at(mirrored ? cols->n - f : f);
-    const int64_t count = size[0];
-    const Cx<T> zero{Vec<T>{}, Vec<T>{}};
-    if (mirrored)
-      fft(rows->complex, count, rows->n, [=](int64_t y) { return y < count ? conjugate(in[y]) : zero; }, store, buffer);
-    else
-      fft(rows->complex, count, rows->n, [=](int64_t y) { return y < count ? in[y] : zero; }, store, buffer);
+  // The column that holds row frequency f of the full-length transform: the spectrum repeats, and its upper half is the
+  // mirrored conjugate.
+  bool is_mirrored(int64_t f) const { return f % cols->n > half(); }
+  const Cx<T>* column_at(const Cx<T>* spectrum, int64_t vector, int64_t f) const {
+    const int64_t g = is_mirrored(f) ? cols->n - f % cols->n : f % cols->n;
+    return spectrum + first_column(vector) + columns().at(g, half());
   }
 
-  // The inverse along a column: `product` holds `folds` stretches of rows->n values that alias onto one another.
-  DASH_INLINE void invert_column(const Cx<T>* product, int64_t folds, Cx<T>* spectrum, int64_t vector, int64_t f,
-                                 Cx<T>* buffer) const {
-    Cx<T>* out = spectrum + first_column(vector) + columns().at(f);
-    const int64_t count = size[0], n = rows->n;
-    const auto folded = [=](int64_t y) {
-      Cx<T> sum = product[y];
-      for (int64_t fold = 1; fold < folds; ++fold)
-        sum = sum + product[y + fold * n];
-      return swapped(sum);
-    };
-    const auto keep = [=](int64_t y, Cx<T> v) {
-      if (y < count) out[y] = swapped(v);
-    };
-    fft(rows->complex, n, count, folded, keep, buffer);
+  // Complex vectors of scratch that transform_column and invert_column need.
+  int64_t column_scratch() const { return 3 * rows->n; }
+
+  // The two-dimensional spectrum of one vector at row frequency f, a column.
+  void transform_column(const Cx<T>* spectrum, int64_t vector, int64_t f, const Output<T>& out, Cx<T>* buffer) const {
+    const Cx<T>* in = column_at(spectrum, vector, f);
+    if (is_mirrored(f)) {
+      Cx<T>* const conjugated = buffer + 2 * rows->n;
+      for (int64_t y = 0; y < size[0]; ++y)
+        conjugated[y] = conjugate(in[y]);
+      in = conjugated;
+    }
+    fft(rows->complex, in, size[0], out, buffer);
+  }
+
+  // The columns of `count` vectors from `first` on, as members of a tile from `out` on. Of series, the frequencies
+  // f[0],
+  // ..., f[frequencies - 1] are its rows.
+  template <int kForm>
+  void tile_of_series(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
+                      const Tile& tile, const Output<T>& out) const {
+    constexpr int64_t kAhead = 4;
+    const Cx<T>* row[2 * Unit::kSeriesPairs];
+    bool mirrored[2 * Unit::kSeriesPairs];
+    for (int64_t i = 0; i < frequencies; ++i) {
+      row[i] = column_at(spectrum, first, f[i]);
+      mirrored[i] = is_mirrored(f[i]);
+    }
+    for (int64_t v = 0; v < count; ++v) {
+      prefetch<false>(row[0] + (v + kAhead) * kSeriesUnit, kSeriesUnit);
+      for (int64_t i = 0; i < frequencies; ++i) {
+        const Cx<T> value = row[i][v * kSeriesUnit];
+        put<T, kForm>(shifted(out, v * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);
+      }
+    }
+  }
+  static Output<T> shifted(Output<T> out, int64_t by) {
+    out.value += out.value ? by : 0;
+    out.factor += out.factor ? by : 0;
+    return out;
+  }
+  void transform_tile(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
+                      const Tile& tile, const Output<T>& out, Cx<T>* buffer) const {
+    if (!series) {
+      for (int64_t v = 0; v < count; ++v) {
+        if (v + 1 < count) prefetch<false>(column_at(spectrum, first + v + 1, f[0]), size[0]);
+        transform_column(spectrum, first + v, f[0], shifted(out, v * tile.member), buffer);
+      }
+    } else if (out.form == Output<T>::values) {
+      tile_of_series<Output<T>::values>(spectrum, first, count, f, frequencies, tile, out);
+    } else if (out.form == Output<T>::factors) {
+      tile_of_series<Output<T>::factors>(spectrum, first, count, f, frequencies, tile, out);
+    } else {
+      tile_of_series<Output<T>::conjugate_factors>(spectrum, first, count, f, frequencies, tile, out);
+    }
+  }
+
+  // The inverse along a column of products, frequency y at (n - y) modulo n: `folds` stretches of rows->n values alias
+  // onto one another.
+  void invert_column(const Cx<T>* product, int64_t folds, Cx<T>* spectrum, int64_t vector, int64_t f,
+                     Cx<T>* buffer) const {
+    const int64_t n = rows->n;
+    if (folds > 1) {
+      Cx<T>* const folded = buffer + 2 * n;
+      for (int64_t y = 0; y < n; ++y) {
+        folded[y] = product[y];
+        for (int64_t fold = 1; fold < folds; ++fold)
+          folded[y] = folded[y] + product[y + fold * n];
+      }
+      product = folded;
+    }
+    Cx<T>* const out = spectrum + first_column(vector) + columns().at(f, half());
+    prefetch<true>(out, size[0]);
+    fft(rows->complex, product, n, Output<T>::to_values(out, size[0]), buffer);
+  }
+  // The same for a unit of a series, which needs no transform: product[i] is that of f[i].
+  void keep_series(const Cx<T>* product, const Unit& unit, Cx<T>* spectrum, int64_t vector) const {
+    Cx<T>* const out = spectrum + first_column(vector) + columns().near(unit.frequency[0]);
+    for (int64_t i = 0; i < unit.count; ++i)
+      out[i] = product[i];
   }
 };
 

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace dash {
 namespace {
@@ -41,22 +42,24 @@ void root_of_unity(int64_t j, int64_t n, double* re, double* im) {
   }
 }
 
-// Radices of the passes, large ones first: the first pass reads the zero padding, and large radices make few passes.
+// Radices of the passes, large ones first: the first pass reads the zero padding. As few passes as can be, for each
+// writes the whole array once; among those the smallest largest radix, for the large ones run out of registers.
 std::vector<int64_t> radices(int64_t n) {
-  std::vector<int64_t> result;
-  int64_t twos = 0;
-  for (; n % 2 == 0; n /= 2)
-    ++twos;
-  for (; twos > 4 || twos == 3; twos -= 3)
-    result.push_back(8);
-  for (; twos >= 2; twos -= 2)
-    result.push_back(4);
-  for (; n % 5 == 0; n /= 5)
-    result.push_back(5);
-  for (; n % 3 == 0; n /= 3)
-    result.push_back(3);
-  if (twos) result.push_back(2);
-  return result;
+  std::vector<int64_t> best;
+  const auto search = [&](auto&& self, int64_t rest, int64_t limit, std::vector<int64_t> chosen) -> void {
+    if (rest == 1) {
+      if (best.empty() || chosen.size() < best.size() || (chosen.size() == best.size() && chosen < best)) best = chosen;
+      return;
+    }
+    for (int64_t radix : {12, 10, 9, 8, 6, 5, 4, 3, 2}) {
+      if (radix > limit || rest % radix) continue;
+      chosen.push_back(radix);
+      self(self, rest / radix, radix, chosen);
+      chosen.pop_back();
+    }
+  };
+  search(search, n, n, {});
+  return best;
 }
 
 template <class T>
@@ -140,13 +143,17 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
   for (int64_t t = 0; t < problem.num_taps; ++t)
     if (reaches(problem, offsets + 2 * t)) order.push_back(t);
   const auto row = [&](int64_t t) { return modulo(offsets[2 * t], problem.length[0]); };
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return row(a) < row(b); });
+  const auto column = [&](int64_t t) { return modulo(offsets[2 * t + 1], problem.length[1]); };
+  const auto key = [&](int64_t t) { return std::make_pair(row(t), column(t) % 2); };
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return key(a) < key(b); });
   for (int64_t t : order) {
     if (row_pos_.empty() || row_pos_.back() != row(t)) {
       row_pos_.push_back(row(t));
       row_start_.push_back(static_cast<int64_t>(plus_.size()));
+      row_middle_.push_back(row_start_.back());
     }
-    add(t, modulo(offsets[2 * t + 1], problem.length[1]), problem.length[1]);
+    add(t, column(t), problem.length[1]);
+    if (column(t) % 2 == 0) row_middle_.back() = static_cast<int64_t>(plus_.size());
   }
   row_start_.push_back(static_cast<int64_t>(plus_.size()));
 }
@@ -174,6 +181,7 @@ TapList SortedTaps::list() const {
           minus_.data(),
           col_pos_.data(),
           row_start_.data(),
+          row_middle_.data(),
           row_pos_.data()};
 }
 

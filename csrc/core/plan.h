@@ -25,7 +25,7 @@ class SortedTaps {
  private:
   void add(int64_t tap, int64_t column, int64_t length);
 
-  std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_pos_;
+  std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_middle_, row_pos_;
 };
 
 // Throws std::invalid_argument with one sentence unless the kernels can run the problem exactly (a last guard: Python

@@ -24,11 +24,12 @@ enum class ConvOp { forward, input_grad, weight_grad };
 // transform length, so they index the transform.
 struct TapList {
   int64_t pairs, rows;
-  const int64_t* plus;       // [pairs]: where the tap at col_pos lies in the stored order, or -1
-  const int64_t* minus;      // [pairs]: likewise the tap at -col_pos
-  const int64_t* col_pos;    // [pairs]
-  const int64_t* row_start;  // [rows + 1], into the pairs
-  const int64_t* row_pos;    // [rows]
+  const int64_t* plus;        // [pairs]: where the tap at col_pos lies in the stored order, or -1
+  const int64_t* minus;       // [pairs]: likewise the tap at -col_pos
+  const int64_t* col_pos;     // [pairs]
+  const int64_t* row_start;   // [rows + 1], into the pairs
+  const int64_t* row_middle;  // [rows]: where a row's odd column offsets begin, behind the even ones
+  const int64_t* row_pos;     // [rows]
 
   int64_t count() const { return 2 * pairs; }  // even and odd part of every pair
 };

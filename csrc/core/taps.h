@@ -1,83 +1,138 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Spectra of weights that have few taps. Along a row the transform of one frequency is a short sum over the taps; the
-// row offsets that remain (few, scattered) go through one transform along axis 1 of the column. The adjoint reads
-// gradients at the taps alone.
+// Spectra of weights that have few taps. Along a row the transform of one frequency is a short sum over the taps, which
+// gives two frequencies at once: from f to n / 2 - f, cosines of even offsets and sines of odd ones stay, the others
+// change sign. The row offsets that remain (few, scattered) go through one transform along axis 1 of the column. The
+// adjoint reads gradients at the taps alone.
 #pragma once
 #include "fft.h"
 
 namespace dash {
 namespace DASH_ISA {
 
-// What one worker needs to transform columns of weights at one row frequency after the other.
+// What one worker needs to transform columns of weights, at kPairs pairs of row frequencies at a time.
 template <class T>
 struct TapColumn {
+  static constexpr int kPairs = 4;  // of a series; maps are treated one pair at a time
+
   TapList taps;
   const LengthPlan<T>* rows;  // transform along a column, of length[0]
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
-  T* twiddle;                 // [pairs] of (cos, sin) of 2 pi f offset / length[1], for the current f
-  int64_t* row_at;            // [length[0]]: the row of taps that enters the transform there, or -1
-  Cx<T>* sums;                // [rows]
+  T* twiddle;                 // [tap pair][frequency pair] of (cos, sin) of 2 pi f offset / length[1]
+  int64_t* row_at;            // [row of taps]: where it enters the transform
+  Cx<T>* column[2];           // [length[0]] for f and n / 2 - f: zero but where rows of taps are
   Cx<T>* buffer;              // [2 length[0]]
 
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
-    return {taps,
-            &rows,
-            &cols,
-            arena.take<T>(taps.count()),
-            arena.take<int64_t>(rows.n),
-            arena.take<Cx<T>>(taps.rows),
-            arena.take<Cx<T>>(2 * rows.n)};
+    TapColumn made{taps, &rows, &cols, nullptr, nullptr, {nullptr, nullptr}, nullptr};
+    made.twiddle = arena.take<T>(2 * taps.pairs * (rows.n == 1 ? kPairs : 1));
+    made.row_at = arena.take<int64_t>(taps.rows);
+    made.column[0] = arena.take<Cx<T>>(rows.n);
+    made.column[1] = arena.take<Cx<T>>(rows.n);
+    made.buffer = arena.take<Cx<T>>(2 * rows.n);
+    return made;
   }
 
   // Sums run over exp(sign 2 pi i f offset / length).
   void prepare(int sign) {
     for (int64_t y = 0; y < rows->n; ++y)
-      row_at[y] = -1;
+      column[0][y] = column[1][y] = {Vec<T>{}, Vec<T>{}};
     for (int64_t r = 0; r < taps.rows; ++r)
-      row_at[sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r]] = r;
+      row_at[r] = sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r];
   }
-  void set_frequency(int64_t f, int sign) {
+  // The frequencies f[0], ..., f[count - 1], each of which stands for its pair.
+  void set_frequencies(const int64_t* f, int count, int sign) {
     for (int64_t t = 0; t < taps.pairs; ++t) {
-      const T* root = cols->root + 2 * ((f * taps.col_pos[t]) % cols->n);
-      twiddle[2 * t] = root[0];
-      twiddle[2 * t + 1] = sign < 0 ? -root[1] : root[1];
+      for (int i = 0; i < count; ++i) {
+        const T* root = cols->root + 2 * ((f[i] * taps.col_pos[t]) % cols->n);
+        twiddle[2 * (t * count + i)] = root[0];
+        twiddle[2 * (t * count + i) + 1] = sign < 0 ? -root[1] : root[1];
+      }
     }
   }
 
-  // store(y, spectrum of the column at row frequency y) from even and odd parts w[count].
-  template <class Store>
-  DASH_INLINE void spectrum(const Vec<T>* w, const Store& store) {
-    for (int64_t r = 0; r < taps.rows; ++r) {
-      Vec<T> re{}, im{};
-      for (int64_t t = 2 * taps.row_start[r]; t < 2 * taps.row_start[r + 1]; t += 2) {
-        re += w[t] * twiddle[t];
-        im += w[t + 1] * twiddle[t + 1];
-      }
-      sums[r] = {re, im};
-    }
-    const int64_t* at = row_at;
-    const Cx<T>* sum = sums;
-    const auto entry = [=](int64_t y) { return at[y] >= 0 ? sum[at[y]] : Cx<T>{Vec<T>{}, Vec<T>{}}; };
-    fft(rows->complex, rows->n, rows->n, entry, store, buffer);
+  // The same for the pairs of a unit of series, of which the last ones may be missing: then they repeat.
+  void set_pairs(const int64_t* frequency, int64_t count, int sign) {
+    int64_t f[kPairs];
+    for (int64_t i = 0; i < kPairs; ++i)
+      f[i] = frequency[smaller(2 * i, (count - 1) / 2 * 2)];
+    set_frequencies(f, kPairs, sign);
   }
 
-  // Adds to the gradients of even and odd parts: gradient of tap t = weight * Re(sum_y load(y) exp(-2 pi i (y
-  // row_offset / length[0] + f col_offset / length[1]))), so that both signs are minus.
-  template <class Load>
-  DASH_INLINE void accumulate(const Load& load, T weight, Vec<T>* gradient) {
-    const int64_t* at = row_at;
-    Cx<T>* sum = sums;
-    const auto keep = [=](int64_t y, Cx<T> v) {
-      if (at[y] >= 0) sum[at[y]] = v;
-    };
-    fft(rows->complex, rows->n, rows->n, load, keep, buffer);
-    for (int64_t r = 0; r < taps.rows; ++r) {
-      const Cx<T> s = scaled(sums[r], weight);
-      for (int64_t t = 2 * taps.row_start[r]; t < 2 * taps.row_start[r + 1]; t += 2) {
-        gradient[t] += s.re * twiddle[t];
-        gradient[t + 1] -= s.im * twiddle[t + 1];
+  // The sums along row r of taps at kCount pairs of frequencies, from even and odd parts w[count].
+  template <int kCount>
+  DASH_INLINE void sum_row(const Vec<T>* w, int64_t r, Cx<T>* near, Cx<T>* far) const {
+    Vec<T> re[2][kCount] = {}, im[2][kCount] = {};  // of even and of odd offsets
+    const int64_t bounds[3] = {taps.row_start[r], taps.row_middle[r], taps.row_start[r + 1]};
+#pragma GCC unroll 2
+    for (int odd = 0; odd < 2; ++odd) {
+      for (int64_t t = bounds[odd]; t < bounds[odd + 1]; ++t) {
+        const Vec<T> even_part = w[2 * t], odd_part = w[2 * t + 1];
+        const T* const turn = twiddle + 2 * kCount * t;
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) {
+          re[odd][i] += even_part * turn[2 * i];
+          im[odd][i] += odd_part * turn[2 * i + 1];
+        }
       }
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i) {
+      near[i] = {re[0][i] + re[1][i], im[0][i] + im[1][i]};
+      far[i] = {re[0][i] - re[1][i], im[1][i] - im[0][i]};
+    }
+  }
+
+  // Spectra of a map's columns at the frequency set, and at its partner if `partner`.
+  void spectra(const Vec<T>* w, const Output<T>& near, const Output<T>* partner) {
+    for (int64_t r = 0; r < taps.rows; ++r)
+      sum_row<1>(w, r, column[0] + row_at[r], column[1] + row_at[r]);
+    fft(rows->complex, column[0], rows->n, near, buffer);
+    if (partner) fft(rows->complex, column[1], rows->n, *partner, buffer);
+  }
+
+  // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
+  DASH_INLINE void series_spectra(const Vec<T>* w, Cx<T>* out) const {
+    Cx<T> near[kPairs] = {}, far[kPairs] = {};
+    if (taps.rows) sum_row<kPairs>(w, 0, near, far);
+#pragma GCC unroll 4
+    for (int i = 0; i < kPairs; ++i) {
+      out[2 * i] = near[i];
+      out[2 * i + 1] = far[i];
+    }
+  }
+
+  // The adjoint of sum_row: adds to the gradients of even and odd parts; both signs of the exponent are minus.
+  template <int kCount>
+  DASH_INLINE void add_row(int64_t r, const Cx<T>* near, const Cx<T>* far, Vec<T>* gradient) const {
+    const int64_t bounds[3] = {taps.row_start[r], taps.row_middle[r], taps.row_start[r + 1]};
+#pragma GCC unroll 2
+    for (int odd = 0; odd < 2; ++odd) {
+      Vec<T> re[kCount], im[kCount];
+#pragma GCC unroll 4
+      for (int i = 0; i < kCount; ++i) {
+        re[i] = odd ? near[i].re - far[i].re : near[i].re + far[i].re;
+        im[i] = odd ? near[i].im + far[i].im : near[i].im - far[i].im;
+      }
+      for (int64_t t = bounds[odd]; t < bounds[odd + 1]; ++t) {
+        const T* const turn = twiddle + 2 * kCount * t;
+        Vec<T> even_part = gradient[2 * t], odd_part = gradient[2 * t + 1];
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) {
+          even_part += re[i] * turn[2 * i];
+          odd_part -= im[i] * turn[2 * i + 1];
+        }
+        gradient[2 * t] = even_part;
+        gradient[2 * t + 1] = odd_part;
+      }
+    }
+  }
+
+  // The inverse transform of one column of products, at the rows of taps alone: kept[r].
+  void rows_of(const Cx<T>* products, T weight, Cx<T>* kept) {
+    Cx<T>* const result = column[0];
+    fft(rows->complex, products, rows->n, Output<T>::to_values(result, rows->n), buffer);
+    for (int64_t r = 0; r < taps.rows; ++r)
+      kept[r] = scaled(result[row_at[r]], weight);
   }
 };
 

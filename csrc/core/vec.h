@@ -64,6 +64,15 @@ DASH_INLINE void store(T* to, Vec<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
+// Asks for what is needed next while the present is computed: maps and spectra are read and written once a step, in an
+// order that the processor does not foresee.
+template <bool kWrite, class U>
+DASH_INLINE void prefetch(const U* first, int64_t count) {
+  const char* const line = reinterpret_cast<const char*>(first);
+  for (int64_t i = 0; i < count * static_cast<int64_t>(sizeof(U)); i += 64)
+    __builtin_prefetch(line + i, kWrite, 2);
+}
+
 // Where the planes of one vector lie: lane l at base + offset[l]; lanes from `count` on are padding, read as zero and
 // never written.
 template <class T>
@@ -109,6 +118,12 @@ template <class T, int kHalf = kLanes<T> / 2>
 DASH_INLINE void transpose(Vec<T>* rows) {
   transpose_level<T, kHalf>(rows);
   if constexpr (kHalf > 1) transpose<T, kHalf / 2>(rows);
+}
+
+template <bool kWrite, class T>
+DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n) {
+  for (int64_t l = 0; l < lanes.count; ++l)
+    prefetch<kWrite>(base + lanes.offset[l], n);
 }
 
 // out[j] = element j of every lane's plane, for j in [0, n).

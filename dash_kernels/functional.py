@@ -13,7 +13,7 @@ from . import _arguments as check
 from . import ops
 from .engines import resolve
 from .space import SearchSpace
-from .taps import same_size
+from .taps import reaching, same_size
 
 PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
 
@@ -94,9 +94,12 @@ def mixed_conv(
     check.same_device(x, mixture=mixture)
     padded = padding_mode in ("reflect", "replicate")
     offsets, index, counts, before, after = check.lattice(space, ndim, steps, causal, padded)
+    out_size = tuple(same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True))
+    graph = torch.compiler.is_compiling() or not all(isinstance(n, int) for n in inputs.shape)
+    if padding_mode == "zeros" and not graph:  # in a graph sizes may be symbols
+        offsets, index = reaching(offsets, index, tuple(inputs.shape[2:]), out_size, steps)
     name = _in_force(engine)
     taps = ops.mix_taps(weight, mixture.to(weight.dtype), index, counts, len(offsets) // ndim, name)
-    out_size = [same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True)]
     if padded:
         inputs = _pad(inputs, before, after, padding_mode)
     y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", name)

@@ -86,19 +86,22 @@ def tap_conv_weight_grad(
 
 
 def mix_taps(weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int], lattice_size: int) -> Tensor:
-    """Taps (out, in, lattice_size): packed weights (out, in, P) times their mixture weight, summed where they meet."""
-    taps = weight.new_zeros((*weight.shape[:2], lattice_size))
-    return taps.index_add_(2, _long(index, weight), weight * _per_tap(mixture, counts))
+    """Taps (out, in, lattice_size): packed weights (out, in, P) times their mixture weight, summed where they meet.
+
+    A weight whose index is -1 takes no part: its tap reaches no pixel.
+    """
+    taps = weight.new_zeros((*weight.shape[:2], lattice_size + 1))
+    return taps.index_add_(2, _long(index, weight) + 1, weight * _per_tap(mixture, counts))[..., 1:].clone()
 
 
 def gather_taps(grad: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
     """Adjoint of :func:`mix_taps` in weight: (out, in, P) from grad (out, in, lattice_size)."""
-    return grad.index_select(2, _long(index, grad)) * _per_tap(mixture, counts)
+    return _per_weight(grad, index) * _per_tap(mixture, counts)
 
 
 def mixture_grad(grad: Tensor, weight: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
     """Adjoint of :func:`mix_taps` in mixture: (candidates,) from grad (out, in, lattice) and weight (out, in, P)."""
-    per_tap = (grad.index_select(2, _long(index, grad)) * weight).sum((0, 1))
+    per_tap = (_per_weight(grad, index) * weight).sum((0, 1))
     return torch.stack([part.sum() for part in torch.split(per_tap, list(counts))])
 
 
@@ -159,6 +162,11 @@ def _fold(wrapped: Tensor, size: Sequence[int]) -> Tensor:
 
 def _long(index: Sequence[int], like: Tensor) -> Tensor:
     return torch.tensor(index, dtype=torch.long, device=like.device)
+
+
+def _per_weight(grad: Tensor, index: Sequence[int]) -> Tensor:
+    """The gradient (out, in, P) of each packed weight's tap, zero where it has none."""
+    return F.pad(grad, (1, 0)).index_select(2, _long(index, grad) + 1)
 
 
 def _per_tap(mixture: Tensor, counts: Sequence[int]) -> Tensor:

@@ -94,6 +94,32 @@ def outputs_reached(offset: int, size: int, out: int, stride: int) -> range:
     return range(first, max(first, last + 1))
 
 
+@functools.lru_cache(maxsize=1024)
+def reaching(
+    flat: tuple[int, ...], index: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The taps that read at least one input pixel, with zeros outside: on a small map most of a wide kernel does not.
+
+    Args:
+        flat: Offsets, one row of numbers per tap.
+        index: For each packed weight, its tap.
+        size, out, stride: Per axis.
+
+    Returns:
+        The offsets that are left, and the index into them, -1 for weights whose tap is gone. Everything as it was if
+        nothing is left.
+    """
+    ndim = len(size)
+    rows = [flat[i : i + ndim] for i in range(0, len(flat), ndim)]
+    place: dict[int, int] = {}
+    for tap, row in enumerate(rows):
+        if all(outputs_reached(o, n, m, s) for o, n, m, s in zip(row, size, out, stride, strict=True)):
+            place[tap] = len(place)
+    if len(place) in (0, len(rows)):
+        return flat, index
+    return tuple(o for tap in place for o in rows[tap]), tuple(place.get(tap, -1) for tap in index)
+
+
 def fast_length(least: int, multiple: int) -> int:
     """The shortest length >= least that is ``multiple`` times a number with no prime factor above 5."""
     length = -(-least // multiple) * multiple

@@ -82,6 +82,20 @@ def test_mixing() -> None:
     torch.testing.assert_close(reference.mixture_grad(grad, weight, *tail), shares)
 
 
+def test_mixing_leaves_out_weights_without_a_tap() -> None:
+    """Index -1: as if these weights were zero."""
+    weight, mixture, grad = torch.randn(2, 3, 4).double(), torch.randn(2).double(), torch.randn(2, 3, 3).double()
+    index, counts = (2, -1, 0, -1), (3, 1)
+    zeroed = weight * torch.tensor([1.0, 0.0, 1.0, 0.0]).double()
+    taps = reference.mix_taps(weight, mixture, index, counts, 3)
+    torch.testing.assert_close(taps, reference.mix_taps(zeroed, mixture, (2, 0, 0, 0), counts, 3))
+    gathered = reference.gather_taps(grad, mixture, index, counts)
+    assert gathered[..., 1].eq(0).all() and gathered[..., 3].eq(0).all()
+    torch.testing.assert_close(gathered[..., 0], grad[..., 2] * mixture[0])
+    scores = reference.mixture_grad(grad, weight, index, counts)
+    torch.testing.assert_close(scores, reference.mixture_grad(grad, zeroed, (2, 0, 0, 0), counts))
+
+
 @pytest.mark.parametrize("causal", [False, True], ids=["centred", "causal"])
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 2), (3, 4)])
 @pytest.mark.parametrize("padding_mode", functional.PADDING_MODES)

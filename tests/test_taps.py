@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dash_kernels import Candidate, SearchSpace, TapLattice
-from dash_kernels.taps import outputs_reached, same_size, tap_offsets
+from dash_kernels.taps import outputs_reached, reaching, same_size, tap_offsets
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
@@ -73,3 +73,13 @@ def test_outputs_reached(offset: int, size: int, out: int, stride: int) -> None:
 
 def test_same_size() -> None:
     assert [same_size(n, 3) for n in range(1, 8)] == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_reaching_leaves_out_taps_that_read_no_pixel() -> None:
+    lattice = TapLattice.of([Candidate((3,), (1,)), Candidate((3,), (4,))])
+    assert lattice.flat == (-4, -1, 0, 1, 4) and lattice.index == (1, 2, 3, 0, 2, 4)
+    assert reaching(lattice.flat, lattice.index, (5,), (5,), (1,)) == (lattice.flat, lattice.index)
+    assert reaching(lattice.flat, lattice.index, (4,), (4,), (1,)) == ((-1, 0, 1), (0, 1, 2, -1, 1, -1))
+    # the only output of a stride sits on the first pixel: nothing lies before it
+    assert reaching(lattice.flat, lattice.index, (4,), (1,), (4,)) == ((0, 1), (-1, 0, 1, -1, 0, -1))
+    assert reaching((9,), (0,), (4,), (4,), (1,)) == ((9,), (0,))

@@ -34,8 +34,8 @@ struct TapList {
   int64_t count() const { return 2 * pairs; }  // even and odd part of every pair
 };
 
-// Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i]; candidate m owns
-// counts[m] of them.
+// Candidate kernels packed along the last axis: packed tap i belongs to lattice tap index[i], or to
+// none if that is -1; candidate m owns counts[m] of them.
 struct MixProblem {
   int64_t rows, packed, lattice, candidates;
   const int64_t* index;

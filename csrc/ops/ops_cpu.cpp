@@ -185,7 +185,7 @@ struct MixCall {
     }
     STD_TORCH_CHECK(total == packed, op, ": counts sum to ", total, " for ", packed, " packed taps");
     for (int64_t at : index)
-      STD_TORCH_CHECK(at >= 0 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
+      STD_TORCH_CHECK(at >= -1 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
   }
 
   template <class Run>

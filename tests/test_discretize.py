@@ -126,6 +126,13 @@ class TestArchitecture:
         dk.apply_architecture(model, CHOICES)
         assert [p.requires_grad for p in model.parameters()] == [True, True, True, False, False]
 
+    def test_what_has_the_choice_already_stays(self):
+        model = network().requires_grad_(False)
+        before, same = model[0], {"kernel_size": [*model[0].kernel_size], "dilation": [*model[0].dilation]}
+        dk.apply_architecture(model, {"0": same, "2": CHOICES["2"]})
+        assert model[0] is before and type(model[2]) is dk.Conv2d
+        assert [p.requires_grad for p in (model[0].weight, model[2].weight)] == [False, True]
+
     def test_on_a_converted_model(self):
         model = network()
         dk.convert(model, SPACE)

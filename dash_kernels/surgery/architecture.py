@@ -90,10 +90,12 @@ def discretize(model: nn.Module, weights: str = "keep") -> Architecture:
 def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str, Sequence[int]]]) -> nn.Module:
     """Gives the convolutions of a fresh model the kernel sizes and dilations of ``architecture``, in place.
 
-    Each named convolution becomes a newly initialised ``dash_kernels.ConvNd`` (as torch initialises it: run an
-    initialisation of your own afterwards), trainable also where the one before was frozen. Channels, groups, stride,
-    bias, padding mode, device, dtype and mode are the model's, so it may be wider than the model that was searched.
-    Convolutions that are not named stay. On an error the model is unchanged.
+    A convolution that has the chosen kernel size and dilation already stays as it is, weights and requires_grad
+    included, and so do convolutions that are not named. Every other named one becomes a newly initialised
+    ``dash_kernels.ConvNd`` (as torch initialises it: run an initialisation of your own afterwards), trainable also
+    where the one before was frozen, since its weights are new. Channels, groups, stride, bias, padding mode, device,
+    dtype and mode are the model's, so it may be wider than the model that was searched. On an error the model is
+    unchanged.
 
     Args:
         model: A model with the module names of the searched one, converted or not.
@@ -126,7 +128,7 @@ def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str,
         if module in replacements:
             raise ValueError(f"{name}: it is the module named before under another name, which has its choice.")
         try:
-            replacements[module] = _chosen(module, choice)
+            replacements[module] = _chosen(module, choice)  # itself where nothing changes: exchange then leaves it
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from error
     exchange(model, replacements)
@@ -134,7 +136,7 @@ def apply_architecture(model: nn.Module, architecture: Mapping[str, Mapping[str,
 
 
 def _chosen(module: nn.Module, choice: Mapping[str, Sequence[int]]) -> nn.Module:
-    """A fresh convolution in the place of ``module`` with the kernel size and dilation of ``choice``."""
+    """``module`` if it has the kernel size and dilation of ``choice``, else a fresh convolution that has them."""
     if not isinstance(module, MixedConvNd):
         reason = why_fixed(module)
         if reason is not None:
@@ -144,7 +146,10 @@ def _chosen(module: nn.Module, choice: Mapping[str, Sequence[int]]) -> nn.Module
         raise TypeError(f'the choice is {choice!r}: give {{"kernel_size": [...], "dilation": [...]}}.')
     ndim = len(module.stride)
     kernel_size = check.per_axis("kernel_size", choice["kernel_size"], ndim)
-    return _fresh(module, kernel_size, check.per_axis("dilation", choice["dilation"], ndim))
+    dilation = check.per_axis("dilation", choice["dilation"], ndim)
+    if not isinstance(module, MixedConvNd) and (module.kernel_size, module.dilation) == (kernel_size, dilation):
+        return module
+    return _fresh(module, kernel_size, dilation)
 
 
 def _fresh(module: AnyConv | MixedConvNd, kernel_size: Sequence[int], dilation: Sequence[int]) -> nn.Module:

@@ -39,9 +39,10 @@ def measure(name: str, depthwise: str) -> str:
     """One line: both steps' medians, their ratio, and its 95 % bootstrap interval."""
     task = TASKS[name]
     config: RunConfig = task.defaults.model_copy(update={"depthwise": depthwise})
-    splits = task.load()
+    splits = task.load(task.fetch())
     torch.manual_seed(0)
-    plain, supernet = task.backbone(config.search_width), build_supernet(task.backbone(config.search_width), config)
+    plain = task.backbone(config.search_width, splits)
+    supernet = build_supernet(task.backbone(config.search_width, splits), config)
     optimizer = torch.optim.SGD(
         plain.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
     )
@@ -50,15 +51,12 @@ def measure(name: str, depthwise: str) -> str:
         optimizer.step()
         optimizer.zero_grad()
 
-    def loss(prediction: Any, target: Any) -> torch.Tensor:
-        return task.loss(splits.decode(prediction), target)
-
     contestants = [(plain, finish_plain), (supernet, SearchSteps(supernet, config))]
     seconds: list[list[float]] = [[], []]
     batches = itertools.cycle(DataLoader(splits.train, config.batch_size, shuffle=True, drop_last=True))
     for lap, (x, y) in enumerate(itertools.islice(batches, LAPS + WARM_UP)):
         for taken, (model, finish) in zip(seconds, contestants, strict=True):
-            passed = timed(model, loss, x, y, finish)
+            passed = timed(model, task.loss, x, y, finish)
             if lap >= WARM_UP:
                 taken.append(passed)
     middle, low, high = ratio(seconds[1], seconds[0])

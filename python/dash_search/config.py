@@ -3,18 +3,19 @@
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-import tyro
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import SettingsError
 
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+# strict: neither True nor "3" is a number, and 1 is no bool
+Count = Annotated[int, Field(ge=1, strict=True)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class Config(BaseModel):
@@ -22,7 +23,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """Seed of every random number: initial weights, order of the batches, Gumbel noise."""
     device: str = "cpu"
     """Where the networks run, as torch names it."""
@@ -53,7 +54,7 @@ class Config(BaseModel):
     size_penalty: Amount = 1e-5
     """Added to the gradient of a logit: this times the extent of its kernel in pixels."""
     search_clip: Rate = 1.0
-    """Largest norm of the gradient of all weights in the search, and apart from it of that of all logits."""
+    """Largest norm of the gradient of all weights in the search; that of the logits is set by grad_scale."""
 
     epochs: Count = 200
     """Epochs of training for the network that was found, and for the plain one."""
@@ -61,12 +62,12 @@ class Config(BaseModel):
     """Learning rate of this training."""
     milestones: tuple[Share, ...] = (0.3, 0.6, 0.8)
     """Shares of this training after which its learning rate drops."""
-    plain: bool = True
+    plain: Annotated[bool, Field(strict=True)] = True
     """Also train the unchanged backbone for as long, to compare with."""
 
     lr_drop: Share = 0.2
     """Factor of a learning rate at each milestone."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.9
     """Nesterov momentum of weights and logits."""
     weight_decay: Amount = 5e-4
     """Weight decay of the weights; logits have none."""
@@ -79,27 +80,54 @@ class Config(BaseModel):
                 raise ValueError(f"{name} is {values}: give one or more different numbers.")
         return self
 
-    def with_file(self, path: Path) -> Self:
-        """Returns these settings with those of a TOML or JSON file laid over them.
+    def changed(self, changes: Mapping[str, Any], source: str = "", *, words: bool = False) -> Self:
+        """Returns these settings with some changed.
+
+        Args:
+            changes: New values by name.
+            source: The file they come from, if any.
+            words: The values are words of a command line, to be read as numbers where numbers are wanted.
+
+        Raises:
+            SettingsError: A name or a value is not allowed.
+        """
+        try:
+            return self.model_validate({**self.model_dump(), **changes}, strict=False if words else None)
+        except ValidationError as error:
+            problems = "; ".join(_problem(one, flags=words) for one in error.errors())
+            raise SettingsError(f"{source}{': ' if source else ''}{problems}.") from error
+
+    def with_file(self, path: Path | str) -> Self:
+        """Returns these settings with those of a TOML or JSON (``.json``) file laid over them.
 
         Raises:
             SettingsError: The file cannot be read, or names a setting or a value that is not allowed.
         """
+        path = Path(path)
         try:
-            text = path.read_text()
-            given = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-            return self.model_validate({**self.model_dump(), **given})
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise SettingsError(f"{path} has settings that are not allowed: {problems}.") from error
-        except (OSError, TypeError, ValueError) as error:
+            text = path.read_text(encoding="utf-8-sig")
+            given = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        except (OSError, ValueError) as error:
             raise SettingsError(f"cannot read settings from {path}: {error}") from error
+        if not isinstance(given, dict):
+            raise SettingsError(f"cannot read settings from {path}: it holds a {type(given).__name__}, no table.")
+        return self.changed(given, str(path))
+
+
+def _problem(error: Any, *, flags: bool) -> str:
+    name, *place = map(str, error["loc"] or ("",))
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}"
+    if not name:
+        return str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    name = f"--{name.replace('_', '-')}" if flags else ".".join([name, *place])
+    return f"{name} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 class RunConfig(Config):
     """Settings of a run of a built-in task: those of a search, and the network and batches it is done with."""
 
-    task: Annotated[str, tyro.conf.Suppress] = ""
+    task: str = ""
     """Name of the task, set by the task itself."""
     width: Count = 1
     """Width factor of the networks that are trained and tested."""

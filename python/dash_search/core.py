@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The search as one function: supernet, architecture, retraining, test."""
 
-import contextlib
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -14,13 +13,16 @@ from torch import nn
 
 import dash_kernels as dk
 
+from . import preflight
+from .alpha import mixed_layers
 from .config import Config
 from .errors import SettingsError
 from .metrics import Loss, Metric
-from .progress import Progress, terminal
-from .run_folder import Record, RunFolder
-from .stages import Architecture, build_supernet, read_off, retrain, score, search_supernet
-from .training import Batches, Job
+from .progress import terminal
+from .randomness import Randomness
+from .run_folder import Record, RunFolder, Stage
+from .stages import Architecture, build_supernet, retrain, score, search_supernet
+from .training import Batches, Job, record_engines
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Result:
 
     Attributes:
         architecture: ``{module name: {"kernel_size": [...], "dilation": [...]}}``, for ``dk.apply_architecture``.
-        model: The retrained network with that architecture and its best weights by the validation score.
+        model: The retrained network with that architecture and its best weights by the validation score, in
+            evaluation mode.
         scores: ``{"searched": {"valid": ..., "test": ...}, "plain": {...}}``; "plain" is the unchanged backbone trained
             as long, "test" is there if test data was given.
-        history: The records of the log, one per epoch and stage.
+        history: The records of the log: one per epoch of the stages "search" and "retrain", one per network of "test".
         run_dir: The folder with all of it.
     """
 
@@ -54,7 +57,7 @@ def search(
     test: Batches | None = None,
     final_model: nn.Module | None = None,
     initialise: Callable[[nn.Module], None] | None = None,
-    run_dir: Path | None = None,
+    run_dir: Path | str | None = None,
     resume: bool = False,
     console: Console | None = None,
 ) -> Result:
@@ -64,6 +67,10 @@ def search(
     ``train`` as well, keep the weights that score best on ``valid``, and are scored once on ``test``. Nothing is chosen
     by the test data.
 
+    Before anything is written, one batch of each part goes through every network, the loss and the metric. The global
+    random generators are seeded from ``config.seed`` and given back as they were; another thread must not draw from
+    them meanwhile.
+
     Args:
         model: The backbone. It is not changed.
         train, valid, test: Loaders of pairs ``(inputs, targets)``; ``train`` should shuffle.
@@ -72,68 +79,118 @@ def search(
         metric: Scores the predictions of a whole split.
         final_model: What to train with the architecture that was found, for instance a wider network; it must have the
             module names of ``model``. By default ``model``. It is not changed.
-        initialise: Called with a network before it is trained, to draw its weights anew. By default the weights of
-            ``final_model`` stay, and convolutions whose kernel changed are drawn as ``nn.ConvNd`` does.
+        initialise: Called with a network before it is trained, to draw its weights anew. Without it the plain network
+            starts from the weights of ``final_model``, and so does the searched one but for the convolutions whose
+            kernel size or dilation changed: these are drawn as ``nn.ConvNd`` does. After a training of your own, that
+            favours the plain one.
         run_dir: Folder for the results, new or empty. By default ``runs/`` and the time.
-        resume: Go on with the run in ``run_dir``, which must have the same settings.
+        resume: Go on with the run in ``run_dir``, which must have the same settings, metric, networks and sizes of
+            ``train`` and ``valid``.
         console: Where to show the progress; by default the terminal.
 
     Returns:
         The architecture, the trained network, the scores, the log and the folder.
 
     Raises:
-        SettingsError: A setting is not allowed, or no convolution can be searched.
-        RunFolderError: ``run_dir`` holds another run, or none to resume.
-        TrainingError: The loss or the score became infinite or not a number.
+        SettingsError: A setting or an argument is not allowed, a batch cannot be used, or no convolution can be
+            searched.
+        RunFolderError: ``run_dir`` holds another run, or none to resume, or a damaged one, or cannot be written.
+        TrainingError: Loss, outputs, logits or score became infinite or not a number.
 
     Source: Shen, Khodak, Talwalkar, "Efficient Architecture Search for Diverse Tasks", 2022, arXiv:2204.07554;
     ``docs/departures.md`` tells what is done in another way than by their code.
     """
     config = Config() if config is None else config
-    with _engine(config):
-        supernet = build_supernet(model, config)
-        folder = RunFolder(run_dir or default_run_dir(), config, resume=resume)
-        job = Job(train, valid, loss, metric, config, folder, Progress(console or terminal()))
-        search_supernet(job, supernet)
-        architecture = read_off(job, supernet)
+    final_model = model if final_model is None else final_model
+    preflight.check_arguments(model, final_model, config, metric)
+    parts = {"train": train, "valid": valid} | ({} if test is None else {"test": test})
+    for name, batches in parts.items():
+        preflight.check_loader(name, batches)
+    console = terminal() if console is None else console
+    with preflight.computing(config), torch.inference_mode(False), torch.enable_grad():
+        randomness = Randomness(config.seed, torch.device(config.device), parts.values())
+        with randomness.preserved():
+            networks = _Networks(model, final_model, config, initialise, randomness)
+            _try_all(networks, parts, loss, metric)
+            identity = {
+                "metric": metric.name,
+                "higher_is_better": metric.higher_is_better,
+                # not those of the test part: it chooses nothing, and is scored anew whenever a run is resumed
+                **{f"samples of {name}": preflight.samples(parts[name]) for name in ("train", "valid")},
+                "shapes of model": preflight.shapes_digest(model),
+                "shapes of final_model": preflight.shapes_digest(final_model),
+            }
+            path = default_run_dir() if run_dir is None else Path(run_dir)
+            with RunFolder(path, config, identity, resume=resume) as folder:
+                job = Job(train, valid, loss, metric, config, randomness, folder, console)
+                return _run(job, networks, test)
 
-        def fresh(found: Architecture | None) -> nn.Module:
-            torch.manual_seed(config.seed)
-            network = copy.deepcopy(model if final_model is None else final_model)
-            if found is not None:
-                dk.apply_architecture(network, found)
-            if initialise is not None:
-                initialise(network)
-            return network
 
-        networks = {"searched": fresh(architecture)} | ({"plain": fresh(None)} if config.plain else {})
-        scores = {name: {"valid": retrain(job, name, network)} for name, network in networks.items()}
-        if test is not None:
-            for name, value in score(job, networks, test).items():
-                scores[name]["test"] = value
+@dataclass(frozen=True)
+class _Networks:
+    """Builds the networks of a search, each from random numbers of its own, on the device."""
+
+    model: nn.Module
+    final_model: nn.Module
+    config: Config
+    initialise: Callable[[nn.Module], None] | None
+    randomness: Randomness
+
+    def supernet(self) -> nn.Module:
+        self.randomness.seed("weights of supernet")
+        return build_supernet(self.model, self.config)
+
+    def plain(self) -> nn.Module:
+        return self._fresh("plain", {})
+
+    def searched(self, found: Architecture) -> nn.Module:
+        return self._fresh("searched", found)
+
+    def _fresh(self, name: str, found: Architecture) -> nn.Module:
+        self.randomness.seed(f"weights of {name}")
+        network = dk.apply_architecture(copy.deepcopy(self.final_model), found)
+        if self.initialise is not None:
+            self.initialise(network)
+        return network.to(self.config.device)
+
+
+def _try_all(networks: _Networks, parts: dict[str, Batches], loss: Loss, metric: Metric) -> None:
+    supernet, device = networks.supernet(), networks.config.device
+    preflight.try_out("the supernet", supernet, parts, loss, metric, device)
+    used = {name: layer for name, layer in mixed_layers(supernet).items() if layer.alpha.grad is not None}
+    if not used:
+        raise SettingsError("no searched convolution takes part in the training: the loss has no gradient there.")
+    choices = {name: layer.candidates[0] for name, layer in used.items()}
+    first = {name: {"kernel_size": [*c.kernel_size], "dilation": [*c.dilation]} for name, c in choices.items()}
+    try:
+        searched = networks.searched(first)
+    except ValueError as error:
+        raise SettingsError(f"final_model cannot take the architecture of model: {error}") from error
+    preflight.try_out("the searched network", searched, parts, loss, metric, device)
+    if networks.config.plain:
+        preflight.try_out("the plain network", networks.plain(), parts, loss, metric, device)
+
+
+def _run(job: Job, build: _Networks, test: Batches | None) -> Result:
+    supernet = build.supernet()
+    record_engines(job, {"supernet": supernet})
+    architecture = search_supernet(job, supernet)
+    networks = {"searched": build.searched(architecture)} | ({"plain": build.plain()} if job.config.plain else {})
+    record_engines(job, {"supernet": supernet, **networks})
+    scores = {name: {"valid": retrain(job, name, network)} for name, network in networks.items()}
     for name, network in networks.items():
-        folder.save_weights(name, network)
-    folder.write_json("result.json", {"metric": metric.name, "scores": scores, "seconds": seconds_per_stage(folder)})
-    return Result(architecture, networks["searched"], scores, folder.history(), folder.path)
+        if test is not None:
+            scores[name]["test"] = score(job, name, network, test)
+        job.folder.save_weights(name, network.eval())
+    history = job.folder.history()
+    seconds: dict[str, float] = {}
+    for record in history:  # so that a resumed run counts every epoch once
+        stage = str(Stage(record["stage"], record["network"]))
+        seconds[stage] = seconds.get(stage, 0.0) + record["seconds"]
+    job.folder.write_json("result.json", {"metric": job.metric.name, "scores": scores, "seconds": seconds})
+    return Result(architecture, networks["searched"], scores, history, job.folder.path)
 
 
 def default_run_dir(prefix: str = "run") -> Path:
-    """A folder name under ``runs`` with the time in it, to the second."""
-    return Path("runs") / f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def seconds_per_stage(folder: RunFolder) -> dict[str, float]:
-    """Seconds of each stage, summed over the log, so that a resumed run counts every epoch once."""
-    seconds: dict[str, float] = {}
-    for record in folder.history():
-        seconds[record["stage"]] = seconds.get(record["stage"], 0.0) + record["seconds"]
-    return seconds
-
-
-def _engine(config: Config) -> contextlib.AbstractContextManager[object]:
-    """The engine of the settings; "auto" leaves the choice to an outer ``use_engine`` or the environment."""
-    try:
-        torch.empty(0, device=config.device)
-        return contextlib.nullcontext() if config.engine == "auto" else dk.use_engine(config.engine)
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise SettingsError(f"device={config.device!r} or engine={config.engine!r} cannot be used: {error}") from error
+    """A folder name under ``runs`` with the time in it, to the microsecond."""
+    return Path("runs") / f"{prefix}-{datetime.now():%Y%m%d-%H%M%S-%f}"

@@ -2,48 +2,36 @@
 """What a run ran on, for its folder."""
 
 import os
-import platform
-from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
 
 import torch
 from torch import Tensor, nn
 
 import dash_kernels as dk
+from dash_kernels import build_info
+
+_ENGINE_LAYERS = (dk.Conv1d, dk.Conv2d, dk.Conv3d, dk.MixedConv1d, dk.MixedConv2d, dk.MixedConv3d)
 
 
-def environment() -> dict[str, Any]:
-    """Versions, processor, threads, and the engines with the reasons of those that cannot run here."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "dash_kernels": _version("dash_kernels"),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "engines": dk.engines(),
-    }
+def environment() -> dict[str, str]:
+    """The time, the number of processors, and what ``python -m dash_kernels.build_info`` tells."""
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"time": now, "processors": str(os.cpu_count()), **build_info.facts()}
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed, run from a source tree"
-
-
-def engines_in_use(model: nn.Module, layers: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, dict[str, str]]:
-    """Which engine computes each pass of each layer.
+def engines_in_use(model: nn.Module, inputs: Tensor) -> dict[str, dict[str, str]]:
+    """Which engine computes each pass of each layer that an engine may compute.
 
     Args:
         model: The network; it is run once on the inputs, in evaluation mode, to see the shapes inside.
-        layers: Modules of it, by name.
         inputs: A batch as in training, on the model's device.
 
     Returns:
-        ``{layer: {pass: engine}}``; a layer that the network does not use is left out.
+        ``{layer: {pass: engine}}``, empty for a layer that torch computes; a layer that the network does not use is
+        left out.
     """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, _ENGINE_LAYERS)}
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -56,6 +44,5 @@ def engines_in_use(model: nn.Module, layers: Mapping[str, nn.Module], inputs: Te
     finally:
         for hook in hooks:
             hook.remove()
-    model.train()
     rows = {name: dk.explain(layers[name], shape).rows for name, shape in shapes.items()}
     return {name: {row.stage: row.engine for row in found if row.chosen} for name, found in rows.items()}

@@ -7,7 +7,7 @@ class DashSearchError(Exception):
 
 
 class SettingsError(DashSearchError, ValueError):
-    """A setting has a value that is not allowed."""
+    """A setting, or an argument of the search, is not what it has to be."""
 
 
 class DataError(DashSearchError):
@@ -19,4 +19,4 @@ class RunFolderError(DashSearchError):
 
 
 class TrainingError(DashSearchError):
-    """Training cannot go on: the loss or the score is not a finite number."""
+    """Training cannot go on: a loss, an output, a logit or a score is not a finite number."""

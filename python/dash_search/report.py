@@ -1,31 +1,50 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The outcome of a run as tables."""
+"""The outcome of a run as tables, out of its folder."""
 
-import json
 from datetime import timedelta
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from .core import Result
+from .errors import RunFolderError
+from .run_folder import read_json
 
 
-def report(result: Result, console: Console) -> None:
-    """Prints the kernel chosen per layer, the scores and the time of each stage."""
-    stored = json.loads((result.run_dir / "result.json").read_text())
-    kernels = Table("layer", "kernel", "dilation", title="Kernels chosen")
-    for name, choice in result.architecture.items():
-        kernels.add_row(name, _per_axis(choice["kernel_size"]), _per_axis(choice["dilation"]))
-    scores = Table("network", f"valid {stored['metric']}", f"test {stored['metric']}", title="Scores")
-    for name, parts in result.scores.items():
-        scores.add_row(name, f"{parts['valid']:.4g}", f"{parts['test']:.4g}" if "test" in parts else "-")
-    times = Table("stage", "time", title="Time per stage")
-    for stage, seconds in stored["seconds"].items():
-        times.add_row(stage, str(timedelta(seconds=round(seconds))))
-    for table in (kernels, scores, times):
+def report(folder: Path, console: Console) -> None:
+    """Prints the kernel chosen per layer, the scores and the time of each stage.
+
+    Raises:
+        RunFolderError: The folder holds no finished run.
+    """
+    if not (folder / "result.json").is_file():
+        raise RunFolderError(f"{folder} holds no finished run: it has no result.json.")
+    architecture, result = read_json(folder / "architecture.json"), read_json(folder / "result.json")
+    try:
+        tables = _kernels(architecture), _scores(result), _times(result)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"architecture.json or result.json in {folder} is damaged: {error!r}") from error
+    for table in tables:
         console.print(table, soft_wrap=False)
-    console.print(f"Everything is in {result.run_dir}")
+    console.print(f"Everything is in {folder}")
 
 
-def _per_axis(numbers: list[int]) -> str:
-    return "x".join(map(str, numbers))
+def _kernels(architecture: dict[str, dict[str, list[int]]]) -> Table:
+    table = Table("layer", "kernel", "dilation", title="Kernels chosen")
+    for name, choice in architecture.items():
+        table.add_row(name, *("x".join(map(str, choice[what])) for what in ("kernel_size", "dilation")))
+    return table
+
+
+def _scores(result: dict[str, dict[str, dict[str, float]]]) -> Table:
+    table = Table("network", f"valid {result['metric']}", f"test {result['metric']}", title="Scores")
+    for name, parts in result["scores"].items():
+        table.add_row(name, f"{parts['valid']:.4g}", f"{parts['test']:.4g}" if "test" in parts else "-")
+    return table
+
+
+def _times(result: dict[str, dict[str, float]]) -> Table:
+    table = Table("stage", "time", title="Time per stage")
+    for stage, seconds in result["seconds"].items():
+        table.add_row(stage, str(timedelta(seconds=round(seconds))))
+    return table

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A run of a built-in task: its data, loss, metric and backbones given to the search."""
 
-import dataclasses
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from .config import RunConfig
 from .core import Result, search
+from .randomness import Randomness
 from .tasks import Task
+
+
+def show_licences(task: Task, console: Console) -> None:
+    """Prints where the data of a task comes from, and its terms, each source once."""
+    for requirement, licence in dict.fromkeys((file.requirement, file.licence) for file in task.files):
+        console.print(f"data: {requirement}, licence: {licence}")
 
 
 def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, console: Console) -> Result:
@@ -24,28 +29,22 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
         resume: Whether to go on with a run.
         console: Where to show the progress.
     """
-    for file in task.files:
-        console.print(f"data: {file.requirement}, licence: {file.licence}")
+    show_licences(task, console)
     console.print(f"run folder: {run_dir}")
-    splits = task.load()
-    decode = splits.decode
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return task.loss(decode(outputs), targets)
-
-    def compute(outputs: Tensor, targets: Tensor) -> float:
-        return task.metric.compute(decode(outputs), targets)
-
-    torch.manual_seed(config.seed)
+    splits = task.load(task.fetch(console.print))
+    randomness = Randomness(config.seed, torch.device("cpu"), ())
+    with randomness.preserved():
+        randomness.seed("backbones")
+        model, final_model = task.backbone(config.search_width, splits), task.backbone(config.width, splits)
     return search(
-        task.backbone(config.search_width),
+        model,
         DataLoader(splits.train, config.batch_size, shuffle=True),
         DataLoader(splits.valid, config.batch_size),
         config,
-        loss=loss,
-        metric=dataclasses.replace(task.metric, compute=compute),
+        loss=task.loss,
+        metric=task.metric,
         test=DataLoader(splits.test, config.batch_size),
-        final_model=task.backbone(config.width),
+        final_model=final_model,
         initialise=task.initialise,
         run_dir=run_dir,
         resume=resume,

@@ -2,11 +2,14 @@
 """The folder of one run: settings, log, checkpoints and results, consistent whenever the run is cut off."""
 
 import json
-import pickle
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Protocol, Self
 
+import filelock
 import torch
 from torch import nn
 
@@ -15,6 +18,17 @@ from .environment import environment
 from .errors import RunFolderError
 
 Record = dict[str, Any]
+"""A line of the log: "stage" and "network", and what was measured."""
+
+
+class Stage(NamedTuple):
+    """A stage of a run and the network it works on."""
+
+    stage: str
+    network: str
+
+    def __str__(self) -> str:
+        return " ".join(self)
 
 
 class Stateful(Protocol):
@@ -26,121 +40,212 @@ class Stateful(Protocol):
 
 
 class RunFolder:
-    """Opens the folder of a run, new or to be resumed.
+    """The folder of a run, new or to be resumed; a context manager that keeps every other run out of it.
 
-    Contents: ``config.json``, ``environment.json``, ``engines.json`` (of each pass of each layer in the search),
-    ``log.jsonl`` (one record per epoch), ``checkpoints/STAGE.pt``, ``architecture.json``, ``NETWORK.pt`` (best
-    weights), ``result.json`` (written last). Every file but the log is replaced whole, and the log is cut back to the
+    Contents: ``config.json``, ``identity.json`` (what a resumed run must have in common with the one before),
+    ``environment.json`` (one record for the start and one per resume), ``engines.json``, ``log.jsonl`` (a record per
+    epoch and per test), ``checkpoints/STAGE-NETWORK.pt``, ``architecture.json``, ``NETWORK.pt`` (best weights),
+    ``result.json`` (written last). Every file but the log is replaced whole, and the log is cut back to the
     checkpoints when a run is resumed.
 
     Args:
         path: The folder; made if it is not there.
         config: Settings of the run.
-        resume: Go on with the run that is in the folder, which must have the same settings.
+        identity: What else makes two runs the same, by name, ready for JSON.
+        resume: Go on with the run that is in the folder, which must have the same settings and identity.
 
     Raises:
-        RunFolderError: The folder holds a run and ``resume`` is false, or holds another one or none and it is true.
+        RunFolderError: The folder holds a run and ``resume`` is false, or holds another one or none and it is true;
+            another run is going on in it; it cannot be read or written.
     """
 
-    def __init__(self, path: Path, config: Config, *, resume: bool) -> None:
+    def __init__(self, path: Path, config: Config, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = path
         self._log = path / "log.jsonl"
-        if resume:
-            self._check_same(config)
-        else:
-            if path.exists() and any(path.iterdir()):
-                raise RunFolderError(f"{path} is not empty. Resume the run in it, or choose another folder.")
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            self._log.touch()
-            self.write_json("environment.json", environment())
-            self.write_json("config.json", config.model_dump())  # last: its presence says that there is a run
-
-    def _check_same(self, config: Config) -> None:
+        self._checkpoints = path / "checkpoints"
+        self._opened: list[Stage] = []
+        if resume and not (path / "config.json").is_file():
+            raise RunFolderError(f"{path} holds no run to resume: it has no config.json.")
         try:
-            before = json.loads((self.path / "config.json").read_text())
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.path} holds no run to resume ({error}).") from error
-        now = json.loads(config.model_dump_json())
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = filelock.FileLock(path / ".lock", timeout=0)
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise RunFolderError(f"a run is going on in {path}. Wait for it, or choose another folder.") from error
+        except (OSError, NotImplementedError) as error:
+            raise RunFolderError(f"{path} cannot be used as a run folder: {error}") from error
+        try:
+            self._resume(config, identity) if resume else self._begin(config, identity)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def _begin(self, config: Config, identity: Mapping[str, Any]) -> None:
+        # a run that was cut off before config.json left these at most, and nothing that anybody could want back
+        ours = {".lock", "checkpoints", "environment.json", "identity.json", "log.jsonl"}
+        try:
+            found = {entry.name for entry in self.path.iterdir() if entry.suffix != ".tmp"}
+            if found - ours or (self._log.exists() and self._log.stat().st_size):
+                raise RunFolderError(f"{self.path} is not empty. Resume the run in it, or choose another folder.")
+            self._checkpoints.mkdir(exist_ok=True)
+            self._log.touch()
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be used as a run folder: {error}") from error
+        self.write_json("environment.json", [environment()])
+        self.write_json("identity.json", identity)
+        self.write_json("config.json", config.model_dump())  # last: its presence says that there is a run
+
+    def _resume(self, config: Config, identity: Mapping[str, Any]) -> None:
+        self._must_equal("settings", self._read_object("config.json"), json.loads(config.model_dump_json()))
+        self._must_equal("data or networks", self._read_object("identity.json"), json.loads(json.dumps(identity)))
+        if not self._checkpoints.is_dir():
+            raise RunFolderError(f"{self.path} has no folder checkpoints, so the run in it cannot be resumed.")
+        self.history()  # a damaged log is told before anything is computed
+        before = read_json(self.path / "environment.json")
+        self.write_json("environment.json", [*(before if isinstance(before, list) else [before]), environment()])
+
+    def _read_object(self, name: str) -> dict[str, Any]:
+        content = read_json(self.path / name)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / name} is damaged: it holds no settings.")
+        return content
+
+    def _must_equal(self, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         if differing:
             changes = ", ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differing)
-            raise RunFolderError(f"the run in {self.path} had other settings: {changes}. Resume with the same ones.")
+            raise RunFolderError(f"the run in {self.path} had other {what}: {changes}. Resume with the same ones.")
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file as a whole."""
-        self._replace(self.path / name, (json.dumps(value, indent=2) + "\n").encode())
-
-    def append(self, record: Record) -> None:
-        """Adds a record to the log."""
-        with self._log.open("a") as log:
-            log.write(json.dumps(record) + "\n")
-
-    def history(self, stage: str | None = None) -> list[Record]:
-        """The records of the log, all or those of one stage."""
-        whole = self._log.read_text().rpartition("\n")[0]  # a line without its end was cut off while being written
-        records: list[Record] = [json.loads(line) for line in whole.splitlines()]
-        return [record for record in records if stage in (None, record["stage"])]
-
-    def save(self, stage: str, epoch: int, parts: Mapping[str, Stateful]) -> None:
-        """Writes the checkpoint of a stage, with torch's random state, as a whole.
-
-        Args:
-            stage: Name of the stage.
-            epoch: Epochs done.
-            parts: What to save; each gives a state of tensors, numbers, strings and containers of these.
-        """
-        states = {name: part.state_dict() for name, part in parts.items()}
-        state = {"epoch": epoch, "parts": states, "random": _random_states()}
-        self._save_tensors(self.path / "checkpoints" / f"{stage}.pt", state)
+        content = (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+        self._replace(self.path / name, lambda file: file.write(content))
 
     def save_weights(self, network: str, model: nn.Module) -> None:
         """Writes the ``state_dict`` of a network to ``NETWORK.pt``."""
-        self._save_tensors(self.path / f"{network}.pt", model.state_dict())
+        self._replace(self.path / f"{network}.pt", lambda file: torch.save(model.state_dict(), file))
 
-    def restore(self, stage: str, parts: Mapping[str, Stateful]) -> int:
-        """Loads the checkpoint of a stage if there is one, and cuts the log of the stage back to it.
+    def append(self, stage: Stage, values: Mapping[str, Any]) -> Record:
+        """Adds a record to the log and returns it."""
+        record = {**stage._asdict(), **values}
+        try:
+            with self._log.open("a") as log:
+                log.write(json.dumps(record, allow_nan=False) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
+        except OSError as error:
+            raise RunFolderError(f"cannot write {self._log}: {error}") from error
+        return record
 
-        Returns:
-            Epochs done so far.
+    def history(self) -> list[Record]:
+        """The records of the log.
 
         Raises:
-            RunFolderError: The checkpoint cannot be read or belongs to other networks.
+            RunFolderError: The log is missing or damaged.
         """
-        path = self.path / "checkpoints" / f"{stage}.pt"
-        epoch = 0
+        try:
+            text = self._log.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self._log} is missing or damaged: {error}") from error
+        records: list[Record] = []
+        for number, line in enumerate(text.split("\n")[:-1], start=1):  # a line without its end was being written
+            try:
+                record = json.loads(line)
+                Stage(record["stage"], record["network"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise RunFolderError(f"{self._log} is damaged: line {number} is no record of a run.") from error
+            records.append(record)
+        return records
+
+    def save(self, stage: Stage, epoch: int, parts: Mapping[str, Stateful]) -> None:
+        """Writes the checkpoint of a stage as a whole.
+
+        Args:
+            stage: Which.
+            epoch: Epochs done.
+            parts: What to save; each gives a state of tensors, numbers, strings and containers of these.
+        """
+        state = {"epoch": epoch, "parts": {name: part.state_dict() for name, part in parts.items()}}
+        self._replace(self._checkpoint(stage), lambda file: torch.save(state, file))
+
+    def restore(self, stage: Stage, epochs: int, parts: Mapping[str, Stateful]) -> int:
+        """Loads the checkpoint of a stage if there is one, and cuts the log back to it.
+
+        Where the stage is not finished, nothing of a later stage is left: it followed from another course of this one.
+
+        Returns:
+            Epochs done so far, of ``epochs``.
+
+        Raises:
+            RunFolderError: The checkpoint cannot be read or belongs to other networks, or the log lacks its epochs.
+        """
+        path = self._checkpoint(stage)
+        done = 0
         if path.exists():
             try:
                 saved = torch.load(path, weights_only=True)
+                done = saved["epoch"]
+                if not 0 < done <= epochs:
+                    raise ValueError(f"it is of epoch {done}")
                 for name, part in parts.items():
                     part.load_state_dict(saved["parts"][name])
-            except (KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            except Exception as error:  # a damaged file, or the state of another network, may fail in any way
                 raise RunFolderError(f"{path} cannot be resumed: {error}. Start the run in another folder.") from error
-            _set_random_states(saved["random"])
-            epoch = saved["epoch"]
-        self.cut_log(stage, epoch)
-        return epoch
+        self._opened.append(stage)
+        self._cut_log(stage, done, finished=done == epochs)
+        return done
 
-    def cut_log(self, stage: str, epoch: int) -> None:
-        """Drops the records of a stage that are later than an epoch."""
-        kept = [r for r in self.history() if r["stage"] != stage or r["epoch"] <= epoch]
-        self._replace(self._log, "".join(json.dumps(record) + "\n" for record in kept).encode())
+    def restart(self, stage: Stage) -> None:
+        """Drops what the log has of a stage without checkpoints."""
+        self._opened.append(stage)
+        self._cut_log(stage, 0, finished=False)
 
-    def _save_tensors(self, path: Path, state: dict[str, Any]) -> None:
+    def _cut_log(self, stage: Stage, done: int, *, finished: bool) -> None:
+        kept: list[Record] = []
+        for record in self.history():
+            its = Stage(record["stage"], record["network"])
+            if record.get("epoch", 1) <= done if its == stage else its in self._opened or finished:
+                kept.append(record)
+        if sum(Stage(record["stage"], record["network"]) == stage for record in kept) != done:
+            raise RunFolderError(f"{self._log} lacks epochs of {stage}. Start the run in another folder.")
+        lines = "".join(json.dumps(record) + "\n" for record in kept).encode()
+        self._replace(self._log, lambda file: file.write(lines))
+        if not finished:
+            for path in set(self._checkpoints.glob("*.pt")) - {self._checkpoint(one) for one in self._opened}:
+                path.unlink()
+
+    def _checkpoint(self, stage: Stage) -> Path:
+        return self._checkpoints / f"{'-'.join(stage)}.pt"
+
+    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         unfinished = path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(path)
+        try:
+            with unfinished.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())  # else the name may reach the disk before the content
+            unfinished.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise RunFolderError(f"cannot write {path}: {error}") from error
 
-    def _replace(self, path: Path, content: bytes) -> None:
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
 
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a run folder.
 
-def _random_states() -> list[torch.Tensor]:
-    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
-
-
-def _set_random_states(states: list[torch.Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if states[1:]:
-        torch.cuda.set_rng_state_all(states[1:])
+    Raises:
+        RunFolderError: It is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} is missing or damaged: {error}") from error

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the stages share: one pass of training, one of evaluation, and the loop over epochs with its checkpoints."""
+"""What the stages share: optimiser, one pass of training, one of evaluation, and the loop over epochs."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.data import DataLoader
 
 from .config import Config
-from .errors import TrainingError
+from .environment import engines_in_use
+from .errors import SettingsError, TrainingError
 from .metrics import Loss, Metric
-from .progress import Progress
-from .run_folder import Record, RunFolder, Stateful
+from .progress import show_stage
+from .randomness import Randomness
+from .run_folder import RunFolder, Stage, Stateful
 
 Batches = DataLoader[Any]
 Tick = Callable[[], None]
@@ -29,27 +34,43 @@ class Job:
     loss: Loss
     metric: Metric
     config: Config
+    randomness: Randomness
     folder: RunFolder
-    progress: Progress
+    console: Console
 
 
-def pairs(batches: Iterable[Any], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def pairs(batches: Iterable[Any], device: str) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets of each batch, on the device.
 
     Raises:
-        TypeError: A batch is not a pair of tensors.
+        SettingsError: A batch is not a pair of tensors.
     """
     for batch in batches:
         if not (isinstance(batch, Sequence) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)):
-            raise TypeError(f"a batch is {_describe(batch)}: the loader must give pairs (inputs, targets) of tensors.")
+            raise SettingsError(f"a batch is {_kind(batch)}: the loader must give pairs (inputs, targets) of tensors.")
         inputs, targets = batch
         yield inputs.to(device), targets.to(device)
 
 
-def _describe(batch: object) -> str:
+def _kind(batch: object) -> str:
     if isinstance(batch, Sequence) and not isinstance(batch, str):
         return f"{type(batch).__name__} of {', '.join(type(part).__name__ for part in batch)}"
     return type(batch).__name__
+
+
+def sgd(
+    groups: list[dict[str, Any]], config: Config, milestones: Sequence[float], epochs: int
+) -> tuple[torch.optim.SGD, MultiStepLR]:
+    """The optimiser of a stage, and its learning rates, to be stepped once an epoch.
+
+    Args:
+        groups: Parameters, learning rate and weight decay of each group, as torch's optimisers take them.
+        config: Gives momentum and the factor of the rates at a milestone.
+        milestones: Shares of all epochs. As in DASH one takes effect in the epoch whose number, from 0, is greater.
+        epochs: How many in all.
+    """
+    optimizer = torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0)
+    return optimizer, MultiStepLR(optimizer, [math.floor(m * epochs) + 1 for m in milestones], config.lr_drop)
 
 
 def train_batches(model: nn.Module, batches: Iterable[Any], job: Job, step: Callable[[], None], tick: Tick) -> float:
@@ -63,82 +84,79 @@ def train_batches(model: nn.Module, batches: Iterable[Any], job: Job, step: Call
         tick: Called after each batch.
 
     Returns:
-        The loss per batch, averaged over the samples.
+        The mean of the batches' losses.
 
     Raises:
         TrainingError: A loss is not finite.
     """
     model.train()
-    total, samples = 0.0, 0
-    for inputs, targets in pairs(batches, torch.device(job.config.device)):
+    losses = []
+    for inputs, targets in pairs(batches, job.config.device):
         loss = job.loss(model(inputs), targets)
-        value = float(loss.detach())
-        if not torch.isfinite(loss.detach()):
-            raise TrainingError(f"the training loss became {value}: lower the learning rate, or look at the data.")
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise TrainingError(f"the training loss became {losses[-1]}: lower the learning rate, or look at the data.")
         loss.backward()  # type: ignore[no-untyped-call]
         step()
-        total += value * len(inputs)
-        samples += len(inputs)
         tick()
-    return total / samples
+    return sum(losses) / len(losses)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, job: Job) -> tuple[float, float]:
-    """Evaluates the network on a whole split.
-
-    Returns:
-        The loss per batch, averaged over the samples, and the metric of all predictions together.
+def evaluate(model: nn.Module, batches: Batches, job: Job) -> float:
+    """The metric of the network's predictions of a whole split.
 
     Raises:
-        TrainingError: The score is not a number.
+        TrainingError: An output or the score is not finite.
     """
     model.eval()
-    total, outputs, targets = 0.0, [], []
-    for inputs, wanted in pairs(batches, torch.device(job.config.device)):
+    outputs, targets = [], []
+    for inputs, wanted in pairs(batches, job.config.device):
         output = model(inputs)
-        total += float(job.loss(output, wanted)) * len(inputs)
+        if not output.isfinite().all():
+            raise TrainingError("the network's outputs are not finite in evaluation: lower the learning rate.")
         outputs.append(output.cpu())
         targets.append(wanted.cpu())
-    score = job.metric.compute(torch.cat(outputs), torch.cat(targets))
-    if score != score:
-        raise TrainingError(f"{job.metric.name} is not a number: the network diverged, or the metric has no such case.")
-    return total / sum(len(part) for part in targets), score
+    score = job.metric.score(torch.cat(outputs), torch.cat(targets))
+    if not math.isfinite(score):
+        raise TrainingError(
+            f"{job.metric.name} is {score}, not a finite number: the network diverged, or the metric has no such case."
+        )
+    return score
 
 
-def learning_rate(start: float, epoch: int, epochs: int, milestones: Sequence[float], drop: float) -> float:
-    """The rate in an epoch (from 0): ``start`` times ``drop`` for every milestone that lies behind.
-
-    Milestones are shares of all epochs. As in DASH one takes effect in the epoch whose number is greater than it.
-    """
-    passed: float = drop ** sum(epoch > share * epochs for share in milestones)
-    return start * passed
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def record_engines(job: Job, networks: Mapping[str, nn.Module]) -> None:
+    """Writes to ``engines.json`` which engine computes what in each network on a training batch."""
+    inputs, _ = next(pairs(job.train, job.config.device))
+    used = {name: engines_in_use(model, inputs) for name, model in networks.items()}
+    job.folder.write_json("engines.json", used)
 
 
 def run_epochs(
-    job: Job, stage: str, epochs: int, steps: int, parts: Mapping[str, Stateful], body: Callable[[int, Tick], Record]
+    job: Job,
+    stage: Stage,
+    epochs: int,
+    steps: int,
+    parts: Mapping[str, Stateful],
+    body: Callable[[Tick], Mapping[str, Any]],
 ) -> None:
     """Runs the epochs of a stage that its checkpoint does not hold yet.
 
     Args:
-        job: Gives folder and progress.
-        stage: Name in log, checkpoints and progress.
+        job: Gives the folder, the random numbers and where to show progress.
+        stage: Which.
         epochs: How many in all.
         steps: Ticks of one epoch.
-        parts: What the checkpoint saves and restores.
-        body: Runs an epoch (from 0) and returns what to log of it.
+        parts: What the checkpoint saves and restores beside the random numbers.
+        body: Runs an epoch and returns what to log of it.
     """
-    done = job.folder.restore(stage, parts)
-    with job.progress.stage(stage, epochs, steps, done) as show:
-        for epoch in range(done, epochs):
+    job.randomness.seed(str(stage))
+    parts = {**parts, "random": job.randomness}
+    done = job.folder.restore(stage, epochs, parts)
+    with show_stage(job.console, stage, epochs, steps, done) as show:
+        for epoch in range(done + 1, epochs + 1):
             began = time.perf_counter()
-            outcome = body(epoch, show.tick)
-            record = {"stage": stage, "epoch": epoch + 1, **outcome, "seconds": time.perf_counter() - began}
-            job.folder.append(record)
-            job.folder.save(stage, epoch + 1, parts)
+            outcome = body(show.tick)
+            record = job.folder.append(stage, {"epoch": epoch, **outcome, "seconds": time.perf_counter() - began})
+            job.folder.save(stage, epoch, parts)
             show.epoch_done(record)

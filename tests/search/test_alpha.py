@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 import dash_kernels as dk
-from dash_search.alpha import apply_alpha_rule, kernel_extents, mixed_layers
-from dash_search.training import learning_rate
+from dash_search import Config
+from dash_search.alpha import AlphaRule, kernel_extents, mixed_layers
+from dash_search.training import sgd
 
 
 def layer() -> dk.MixedConv2d:
@@ -26,7 +27,7 @@ def test_rule_against_brute_force(size: float) -> None:
     grads = [(size * torch.randn(6)).tolist() for _ in layers]
     for one, grad in zip(layers, grads, strict=True):
         one.alpha.grad = torch.tensor(grad)
-    apply_alpha_rule(layers, grad_scale=500, size_penalty=1e-5)
+    AlphaRule(layers, grad_scale=500, size_penalty=1e-5)()
     sizes = [3, 15, 6, 36, 5, 29]
     for one, grad in zip(layers, grads, strict=True):
         norm = math.sqrt(sum(g * g for g in grad))
@@ -38,7 +39,7 @@ def test_rule_against_brute_force(size: float) -> None:
 def test_zero_gradient_leaves_the_penalty_and_frozen_logits_nothing() -> None:
     trained, frozen = layer(), layer()
     trained.alpha.grad = torch.zeros(6)
-    apply_alpha_rule([trained, frozen], grad_scale=100, size_penalty=1e-5)
+    AlphaRule([trained, frozen], grad_scale=100, size_penalty=1e-5)()
     assert trained.alpha.grad.tolist() == pytest.approx([1e-5 * f for f in (3, 15, 6, 36, 5, 29)])
     assert frozen.alpha.grad is None
 
@@ -50,7 +51,12 @@ def test_mixed_layers_are_found_once_and_in_order() -> None:
 
 
 def test_learning_rate_drops_behind_the_milestones_as_in_dash() -> None:
-    rates = [learning_rate(0.1, epoch, 200, (0.3, 0.6, 0.8), 0.2) for epoch in range(200)]
+    optimizer, schedule = sgd([{"params": [torch.zeros(1)], "lr": 0.1}], Config(), (0.3, 0.6, 0.8), 200)
+    rates = []
+    for _ in range(200):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
     changes = [epoch for epoch in range(1, 200) if rates[epoch] != rates[epoch - 1]]
     assert changes == [61, 121, 161]
     assert rates[-1] == pytest.approx(0.1 * 0.2**3)

@@ -43,7 +43,6 @@ def test_shapes_of_point_and_dense_outputs() -> None:
     x = torch.randn(1, 3, 12, 10)
     assert WideResNet(3, 7)(x).shape == (1, 7)
     assert WideResNet(3, 2, dense=True)(x).shape == (1, 2, 12, 10)
-    assert WideResNet(3, 1, dense=True, squeeze=True)(x).shape == (1, 12, 10)  # the batch of one stays
 
 
 def test_module_names_do_not_depend_on_the_width() -> None:
@@ -66,7 +65,6 @@ def test_initialisation_and_momentum() -> None:
     [
         ({"in_channels": 0, "outputs": 1}, "in_channels is 0"),
         ({"in_channels": 1, "outputs": 1, "width": 0}, "width is 0"),
-        ({"in_channels": 1, "outputs": 2, "dense": True, "squeeze": True}, "squeeze needs"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, int], message: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+import dash_kernels as dk
 from dash_search.cli import main
 from dash_search.tasks.wheels import WheelFile
 
@@ -19,8 +20,10 @@ from dash_search.tasks.wheels import WheelFile
 LAUNCHER = """
 import dataclasses, sys
 from dash_search.cli import main
-from dash_search.tasks import mnist5k
-mnist5k.FILE = dataclasses.replace(mnist5k.FILE, sha256={digest!r})
+from dash_search.tasks import TASKS
+task = TASKS["mnist5k"]
+file = dataclasses.replace(task.files[0], sha256={digest!r})
+TASKS["mnist5k"] = dataclasses.replace(task, files=(file,))
 sys.exit(main())
 """
 BUDGET = "search_epochs = 1\nepochs = 2\nkernel_sizes = [3, 5]\ndilations = [1, 3]\nbatch_size = 32\n"
@@ -44,19 +47,29 @@ def test_tasks() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["mnist5k", "smnist5k", "darcy16"]
 
 
-def test_help_of_a_run_shows_the_settings_of_the_task() -> None:
-    done = call("-m", "dash_search", "run", "mnist5k", "--help")
-    assert done.returncode == 0
-    for flag in ("--config", "--resume", "--seed", "--epochs", "--width", "--kernel-sizes"):
-        assert flag in done.stdout
+def test_help_of_a_run_shows_the_settings_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, shown in (([], "search-epochs SEARCH_EPOCHS"), (["smnist5k"], "[1 3 7 15 31 63 127]")):
+        assert main(["run", *words, "--help"]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        for part in (shown, "--config FILE", "--run-dir DIR", "--resume DIR", "--seed", "--no-plain", "--kernel-sizes"):
+            assert part in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"dash-search {dk.__version__}\n"
 
 
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
         (["run", "chess"], 1, "there is no task 'chess'. Tasks: mnist5k, smnist5k, darcy16"),
-        (["run", "mnist5k", "--epochs", "0"], 2, "greater than or equal to 1"),
-        (["run", "mnist5k", "--epoch", "1"], 2, "--epochs"),
+        (["run", "--seed", "3", "mnist5k", "--epochs", "0"], 1, "--epochs is '0': input should be greater than"),
+        (["run", "mnist5k", "--kernel-sizes", "3", "x"], 1, "--kernel-sizes is 'x': input should be a valid integer"),
+        (["run", "mnist5k", "--epoch", "1"], 2, "unrecognized arguments: --epoch 1"),
+        (["run", "--kernel-sizes", "3", "mnist5k"], 1, "name a task, and before flags of several values"),
+        (["report", "absent"], 1, "absent holds no finished run"),
         (["run", "mnist5k", "--resume", "absent"], 1, "cannot read settings from absent"),
         (["tasks", "--seed", "1"], 2, "unrecognized arguments: --seed 1"),
         (["dance"], 2, "invalid choice"),
@@ -95,13 +108,15 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
 
     again = call(*run, "--config", str(settings), "--run-dir", str(folder))
     assert again.returncode == 1 and "not empty" in again.stderr
-    resumed = call(*run, "--resume", str(folder))
+    resumed = call(str(launcher), "run", "--resume", str(folder))
     assert resumed.returncode == 0, resumed.stderr
+    shown = call("-m", "dash_search", "report", str(folder))
+    assert shown.returncode == 0 and shown.stdout in resumed.stdout and "Kernels chosen" in shown.stdout
     assert json.loads((folder / "result.json").read_text())["scores"] == result["scores"]
 
 
 def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) -> None:
-    launcher, settings, folder = tmp_path / "launcher.py", tmp_path / "budget.toml", tmp_path / "run"
+    launcher, settings, folder = tmp_path / "launcher.py", tmp_path / "budget.toml", tmp_path / "my run"
     launcher.write_text(LAUNCHER.format(digest=digits.sha256))
     settings.write_text(BUDGET)
     command = [sys.executable, str(launcher), "run", "mnist5k", "--config", str(settings), "--run-dir", str(folder)]
@@ -110,18 +125,40 @@ def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) ->
     try:
         assert running.stdout is not None
         for line in running.stdout:
-            if "searched   1/500" in line:
+            if "retrain searched   1/500" in line:
                 break
         running.send_signal(signal.SIGINT)
         rest, errors = running.communicate(timeout=120)
     finally:
         running.kill()
     assert running.returncode == 130, errors
-    assert f"Go on with: dash-search run mnist5k --resume {folder}" in rest and "Traceback" not in errors
+    assert f"Go on with: dash-search run --resume '{folder}'" in errors and "Traceback" not in errors + rest
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    for stage in ("search", "searched"):
+    for stage in ("search-supernet", "retrain-searched"):
         checkpoint = torch.load(folder / "checkpoints" / f"{stage}.pt", weights_only=True)
-        assert checkpoint["epoch"] == max(record["epoch"] for record in records if record["stage"] == stage)
+        epochs = [r["epoch"] for r in records if f"{r['stage']}-{r['network']}" == stage]
+        assert checkpoint["epoch"] == max(epochs)
     assert not (folder / "result.json").exists()
     other = call(str(launcher), "run", "mnist5k", "--resume", str(folder), "--epochs", "2")
     assert other.returncode == 1 and "epochs was 500, now 2" in other.stderr
+
+
+def test_ctrl_c_before_a_run_has_begun_gives_no_hint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(file: WheelFile, say: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WheelFile, "fetch", stop)
+    assert main(["run", "darcy16"]) == 130
+    said = capsys.readouterr()
+    assert said.err == "\ndash-search: stopped\n" and said.out.count("data: ") == 1
+
+
+def test_closed_output_is_told(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m dash_search tasks 2> errors | true"
+    for _ in range(3):  # the reader may be slow to go
+        subprocess.run(["bash", "-c", f"({sys.executable} -c 'import time; time.sleep(1)'; {command})"], cwd=tmp_path)
+        if (tmp_path / "errors").read_text():
+            break
+    assert (tmp_path / "errors").read_text() == "dash-search: stopped, because nothing reads its output any more\n"

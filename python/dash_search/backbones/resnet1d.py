@@ -5,22 +5,23 @@ from torch import Tensor, nn
 
 import dash_kernels as dk
 
+from ._check import at_least_one
+
 _KERNEL_SIZES = (8, 5, 3)
 
 
 class ConvBlock(nn.Module):
-    """Convolution that keeps the length, dropout, batch norm, ReLU."""
+    """Convolution that keeps the length, batch norm, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, causal: bool, dropout: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, causal: bool) -> None:
         super().__init__()
         # dash_kernels' class pads an even kernel without torch's warning, and has a causal form
         padding = 0 if causal else "same"
         self.conv = dk.Conv1d(in_channels, out_channels, kernel_size, padding=padding, causal=causal)
-        self.dropout = nn.Dropout(dropout)
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.dropout(self.conv(x))).relu()
+        out: Tensor = self.bn(self.conv(x)).relu()
         return out
 
 
@@ -30,11 +31,11 @@ class Block(nn.Module):
     Where it does not change there is no skip, and nothing follows the sum.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, causal: bool, dropout: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, causal: bool) -> None:
         super().__init__()
         self.convs = nn.Sequential()
         for channels, kernel_size in zip((in_channels, out_channels, out_channels), _KERNEL_SIZES, strict=True):
-            self.convs.append(ConvBlock(channels, out_channels, kernel_size, causal, dropout))
+            self.convs.append(ConvBlock(channels, out_channels, kernel_size, causal))
         self.shortcut: nn.Module | None = None
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(nn.Conv1d(in_channels, out_channels, 1), nn.BatchNorm1d(out_channels))
@@ -57,7 +58,6 @@ class ResNet1D(nn.Module):
             ``min(4 ** (outputs // 10 + 1), 64)``, which is DASH's rule.
         dense: Apply the head to every step instead of the mean over all steps.
         causal: No output of a convolution sees a later step, so with ``dense`` no output of the network does.
-        dropout: Probability of dropping a value after a convolution.
 
     Shape:
         - Input: ``(batch, in_channels, length)``.
@@ -79,18 +79,15 @@ class ResNet1D(nn.Module):
         channels: int | None = None,
         dense: bool = False,
         causal: bool = False,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         first = min(4 ** (outputs // 10 + 1), 64) if channels is None else channels
-        for name, value in (("in_channels", in_channels), ("outputs", outputs), ("channels", first)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}: it must be at least 1.")
+        at_least_one(in_channels=in_channels, outputs=outputs, channels=first)
         self.dense = dense
         self.blocks = nn.Sequential(
-            Block(in_channels, first, causal, dropout),
-            Block(first, 2 * first, causal, dropout),
-            Block(2 * first, 2 * first, causal, dropout),
+            Block(in_channels, first, causal),
+            Block(first, 2 * first, causal),
+            Block(2 * first, 2 * first, causal),
         )
         self.head = nn.Linear(2 * first, outputs)
 

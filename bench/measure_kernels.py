@@ -29,7 +29,7 @@ KERNELS = (
 QUICK_KERNELS = KERNELS[2:3]
 
 BUDGET = 10.0  # seconds for the turns of each package
-PACKAGE_MEMORY = 2 << 30  # bytes of the largest tensor of a package; there are several of them in a step
+PACKAGE_MEMORY = 1 << 30  # bytes of the largest tensor of a package; there are several of them in a step
 
 
 def measure_candidates(layer: Layer, laps: int) -> Row:

@@ -12,11 +12,12 @@ from .results import Row
 from .rivals import MIXED_CONV, MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT, LayerContestant, plain_pair
 from .timing import FORMATS, contest, step
 
-# Arithmetic in one step that a rival may take: torch does 150 of these a nanosecond where a dense kernel is small, 2
-# where it is depthwise, and 5 where it is 121×121. Mixed results of dense layers decide a target, so they run in full.
-LIMITS = {"depthwise": 6e9, MIXED_WEIGHTS: 25e9}
-BUDGET = 1.5  # seconds for the turns of each of them
-TRIAL = 16  # the memory format of a slow rival is chosen with this part of the batch
+# Arithmetic in one step that a rival may take: torch does 150 a nanosecond of it where a dense kernel is small, 2 where
+# it is depthwise, and 5 where it is 121×121. Mixed results of dense layers decide a target, so they run in full.
+LIMIT_DEPTHWISE, LIMIT_MIXED_WEIGHTS = 6e9, 25e9
+BUDGET = 0.75  # seconds for the turns of each of them
+WARM = 0.5  # from so many seconds a step on, a first one is not blurred by waking up
+TRIAL = 32  # the memory format of a slow rival is chosen with this part of the batch
 
 
 def measure_layer(layer: Layer, laps: int) -> Row:
@@ -32,7 +33,7 @@ def measure_layer(layer: Layer, laps: int) -> Row:
     for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT):
         batch = affordable(name, layer)
         if batch == 0:
-            absent[name] = "not run: minutes for a sample"
+            absent[name] = "not run: too long for one sample"
             continue
         check(layer, LayerContestant(name, layer, 1))
         slow.append(LayerContestant(name, layer, batch, faster_format(name, layer, batch)))
@@ -42,13 +43,13 @@ def measure_layer(layer: Layer, laps: int) -> Row:
 
 def affordable(name: str, layer: Layer) -> int:
     """The batch that a rival can be timed with, 0 for none."""
-    if name == MIXED_RESULTS and layer.groups > 1:
-        limit, taps = LIMITS["depthwise"], sum(candidate.taps for candidate in layer.candidates)
-    elif name == MIXED_WEIGHTS:
-        widest = (1 + max(c.reach[axis] for c in layer.candidates) for axis in range(len(layer.size)))
-        limit, taps = LIMITS[MIXED_WEIGHTS], math.prod(widest)
-    else:
+    if name == TORCH_FFT or (name == MIXED_RESULTS and layer.groups == 1):
         return layer.batch
+    limit = LIMIT_DEPTHWISE if layer.groups > 1 else LIMIT_MIXED_WEIGHTS
+    if name == MIXED_RESULTS:
+        taps = sum(candidate.taps for candidate in layer.candidates)
+    else:
+        taps = math.prod(1 + max(c.reach[axis] for c in layer.candidates) for axis in range(len(layer.size)))
     return min(layer.batch, int(limit / layer.direct_flops(taps)))
 
 
@@ -59,6 +60,6 @@ def faster_format(name: str, layer: Layer, batch: int) -> str:
     seconds = {}
     for form in FORMATS:
         trial = LayerContestant(name, layer, max(1, batch // TRIAL), form)
-        step(trial)
-        seconds[form] = sum(step(trial))
+        first = sum(step(trial))
+        seconds[form] = first if first >= WARM else sum(step(trial))
     return min(seconds, key=seconds.__getitem__)

@@ -22,7 +22,7 @@ def save(run: Run, path: Path) -> None:
     kinds = [kind for kind in run.kinds() if len(RATIOS.get(kind, OF_LAYERS)) > 1]
     counts = [len(run.of_kind(kind)) for kind in kinds]
     figure, axes = pyplot.subplots(
-        len(kinds), 1, figsize=(9, 2 + 0.28 * sum(counts) + 0.9 * len(kinds)), squeeze=False, height_ratios=counts,
+        len(kinds), 1, figsize=(11, 2 + 0.28 * sum(counts) + 0.9 * len(kinds)), squeeze=False, height_ratios=counts,
         layout="constrained",
     )  # fmt: skip
     for axis, kind in zip(axes[:, 0], kinds, strict=True):
@@ -37,6 +37,6 @@ def save(run: Run, path: Path) -> None:
         axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
         axis.invert_yaxis()
         axis.set_title(TITLES[kind], fontsize=9)
-        axis.legend(fontsize=7, loc="lower right")
+        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))  # beside the bars, not over them
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

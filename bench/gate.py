@@ -20,50 +20,61 @@ class WrongResult(Exception):
     """A contestant computes something else, or not with compiled kernels."""
 
 
-def check(layer: Layer, contestant: LayerContestant) -> None:
+def check(layer: Layer, contestant: LayerContestant, *others: LayerContestant) -> None:
     r"""Compares output and every gradient with direct sums in float64, all samples of the batch at once.
 
-    A convolution is linear, so with shares r of unit norm, all different, and upstream gradients :math:`r_b g`, the
-    sums :math:`\sum_b r_b y_b` and :math:`\sum_b r_b \partial x_b`, and the gradients of all parameters, are those of
+    A convolution is linear, so with shares r that add up to 1, all different, and upstream gradients :math:`r_b g`,
+    the sums :math:`\sum_b r_b y_b` and :math:`\sum_b \partial x_b`, and the gradients of all parameters, are those of
     the one sample :math:`\sum_b r_b x_b`: direct sums over it check the whole batch.
 
+    Args:
+        layer: What is to be computed.
+        contestant: With its whole batch.
+        others: Rivals with the same parameters and a batch of one: they get the contestant's, and that sample.
+
     Raises:
-        WrongResult: It is further off than :data:`BAR`.
+        WrongResult: One is further off than :data:`BAR`.
     """
+    shares = torch.rand(contestant.batch) + 0.5
+    shares /= shares.sum()
+    x = contestant.x.detach()
+    sample = torch.tensordot(shares, x, 1)[None]
+    upstream = torch.randn(1, *contestant.grad.shape[1:])
+    exact = truth(layer, sample, dict(contestant.module.named_parameters()), upstream)
+    compare(layer, contestant, shares, upstream, exact)
+    for other in others:
+        other.module.load_state_dict(contestant.module.state_dict())
+        other.x = sample.clone().requires_grad_()
+        compare(layer, other, torch.ones(1), upstream, exact)
+
+
+def compare(
+    layer: Layer, contestant: LayerContestant, shares: Tensor, upstream: Tensor, exact: dict[str, Tensor]
+) -> None:
+    """What a contestant computes of its own input, beside ``exact``."""
     x, parameters = contestant.x, dict(contestant.module.named_parameters())
-    shares = torch.rand(contestant.batch, dtype=torch.float64) + 0.5  # positive: the bias' gradient must not cancel
-    shares /= shares.norm()
-    upstream = torch.randn(1, *contestant.grad.shape[1:], dtype=torch.float64)
     mixture = torch.softmax(parameters["alpha"], 0) if "alpha" in parameters else None
     y = contestant.compute(x, mixture)
-    scaled = (shares.view(-1, *[1] * (x.dim() - 1)) * upstream).to(y.dtype)
-    grads = torch.autograd.grad(y, (x, *parameters.values()), scaled)
-    got = {"output": combined(y, shares), "gradient of input": combined(grads[0], shares)}
+    grads = torch.autograd.grad(y, (x, *parameters.values()), shares.view(-1, *[1] * (x.dim() - 1)) * upstream)
+    got = {"output": torch.tensordot(shares, y.detach(), 1), "gradient of input": grads[0].sum(0)}
     got |= {f"gradient of {name}": grad for name, grad in zip(parameters, grads[1:], strict=True)}
-    exact = truth(layer, combined(x, shares), parameters, float(shares.sum()), upstream)
     for what, value in got.items():
-        error = float((value.detach().double().flatten() - exact[what].flatten()).norm())
+        error = float((value.double().flatten() - exact[what].flatten()).norm())
         bar = BAR * float(exact[what].norm())
         if not error <= bar:
             raise WrongResult(f"{what} of {contestant.label} is off by {error:.1e}, at most {bar:.1e} is allowed")
 
 
-def combined(samples: Tensor, shares: Tensor) -> Tensor:
-    """The one sample, in a batch of one."""
-    sample: Tensor = torch.tensordot(shares.to(samples.dtype), samples.detach(), 1)
-    return sample[None]
-
-
-def truth(layer: Layer, x: Tensor, parameters: dict[str, Tensor], total: float, upstream: Tensor) -> dict[str, Tensor]:
-    """The same for one sample by direct sums over taps in float64, its bias counted ``total`` times."""
-    x = x.double().flatten(2).unflatten(2, layer.size).requires_grad_()
+def truth(layer: Layer, sample: Tensor, parameters: dict[str, Tensor], upstream: Tensor) -> dict[str, Tensor]:
+    """Output and gradients for one sample by direct sums over taps in float64."""
+    x = sample.double().flatten(2).unflatten(2, layer.size).requires_grad_()
     exact = {name: value.detach().double().requires_grad_() for name, value in parameters.items()}
     mixture = torch.softmax(exact["alpha"], 0) if "alpha" in exact else torch.ones(1, dtype=torch.float64)
+    weight = exact["weight"].flatten(2)
     y = dk.functional.mixed_conv(
-        x, exact["weight"].flatten(2), mixture, layer.space, None, layer.stride, layer.groups, engine="reference"
+        x, weight, mixture, layer.space, exact["bias"], layer.stride, layer.groups, engine="reference"
     )
-    y = y + total * exact["bias"].view(-1, *[1] * len(layer.size))
-    grads = torch.autograd.grad(y, (x, *exact.values()), upstream.flatten(2).unflatten(2, layer.out_size))
+    grads = torch.autograd.grad(y, (x, *exact.values()), upstream.double().flatten(2).unflatten(2, layer.out_size))
     names = ("gradient of input", *(f"gradient of {name}" for name in exact))
     return {"output": y.detach(), **dict(zip(names, grads, strict=True))}
 

@@ -28,15 +28,11 @@ def measure_layer(layer: Layer, laps: int) -> Row:
     """
     main = LayerContestant(MIXED_CONV, layer, layer.batch)
     check_engine(layer, main)
-    check(layer, main)
-    slow, absent = [], {}
-    for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT):
-        batch = affordable(name, layer)
-        if batch == 0:
-            absent[name] = "not run: too long for one sample"
-            continue
-        check(layer, LayerContestant(name, layer, 1))
-        slow.append(LayerContestant(name, layer, batch, faster_format(name, layer, batch)))
+    batches = {name: affordable(name, layer) for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT)}
+    absent = {name: "not run: too long for one sample" for name, batch in batches.items() if batch == 0}
+    run = {name: batch for name, batch in batches.items() if batch > 0}
+    check(layer, main, *(LayerContestant(name, layer, 1) for name in run))
+    slow = [LayerContestant(name, layer, batch, faster_format(name, layer, batch)) for name, batch in run.items()]
     timed = contest([main, *plain_pair(layer, layer.batch)], slow, laps, BUDGET)
     return Row(layer.kind, layer.task, layer.name, layer.batch, timed, absent, stages.measure(main))
 

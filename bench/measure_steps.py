@@ -23,7 +23,7 @@ STEP = "search step"
 AUTO, NEVER = "search step", "search step, dense"
 PLAINS = {f"{PLAIN}, {form}": form for form in FORMATS}
 DEPTHWISE = {AUTO: "auto", NEVER: "never"}
-BUDGET = 30.0  # seconds for the turns of those that stand beside the pair that decides
+BUDGET = 15.0  # seconds for the turns of those that stand beside the pair that decides
 
 
 class StepContestant(Contestant):
@@ -79,7 +79,7 @@ def plain_steps(network: nn.Module, config: Config) -> Callable[[], object]:
 
 
 def columns(task: Task) -> tuple[str, ...]:
-    """The contestants; torch has no channels last format for sequences."""
+    """The contestants that there are for the task's number of axes."""
     return (AUTO, NEVER, *(c for c, form in PLAINS.items() if len(task.shape) == 3 or form == FORMATS[0]))
 
 
@@ -98,7 +98,8 @@ def measure_task(task: Task, laps: int) -> Row:
     auto, never, *plain = (StepContestant(column, task, batch) for column in columns(task))
     plain.sort(key=lambda contestant: [sum(step(contestant)) for _ in range(2)][1])
     timed = contest([auto, plain[0]], [never, *plain[1:]], laps, BUDGET)
-    return Row(STEP, task.name, name, task.batch, timed, memory=memory)
+    absent = {column: "torch has no such format for sequences" for column in PLAINS if column not in columns(task)}
+    return Row(STEP, task.name, name, task.batch, {c: timed[c] for c in columns(task)}, absent, memory=memory)
 
 
 def peaks(task: Task, batch: int) -> dict[str, int] | None:

@@ -77,7 +77,7 @@ def times(kind: str, rows: Sequence[Row]) -> list[list[str]]:
         lines.append([row.name, *cells])
     lines.append(["geometric mean", *[""] * len(columns), *(mean_cell(found) for found in means)])
     if any(row.memory for row in rows):
-        lines[0] += ["peak memory, MiB", "search step ÷ plain"]
+        lines[0] += ["peak memory, MiB", "memory of search step ÷ plain"]
         for line, row in zip(lines[1:], rows, strict=False):
             mebibytes = ", ".join(f"{column} {bytes_ / 2**20:.0f}" for column, bytes_ in row.memory.items())
             line += [mebibytes, number(memory_ratio(row))]

@@ -21,7 +21,7 @@ def flops(problem: Problem | MixProblem, engine: str) -> float:
 
     With B samples, C input and O output channels in G groups, so CO/G pairs:
 
-    - Mixing family: 2 per pair and packed weight; `gather_taps` 1.
+    - Mixing family: 2 per pair and packed weight that takes part; `gather_taps` 1.
     - Convolution by "fourier", transform of N points (the product of its lengths): real transforms of
       :math:`2.5 N \log_2 N` for each of the BC inputs and CO/G kernels and, of the N/S points that are left at stride S
       (the product over the axes), for each of the BO outputs, whichever of the three is the result; 6 per sample, pair

@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools-installed
 PACKAGE := $(VENV)/.package-installed
 COMPILED := $(VENV)/.kernels-compiled
+RIVALS := $(VENV)/.rivals-installed
 CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench wheel clean
+.PHONY: help setup demo test lint format bench bench-layers bench-steps wheel clean
 
 help:  ## Print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
 
 setup: $(COMPILED)  ## Create .venv, install the pinned tools, build the package in place
 
@@ -33,7 +34,7 @@ $(COMPILED): $(PACKAGE) setup.py CMakeLists.txt $(CXX_FILES)
 	@touch $@
 
 # Waiting threads sleep: spinning ones make a step many times slower wherever something else wants the cores too.
-demo test: export OMP_WAIT_POLICY ?= passive
+demo test bench bench-layers bench-steps: export OMP_WAIT_POLICY ?= passive
 
 demo: setup  ## Search on real digits: the kernel chosen per layer, and the test scores (within 8 minutes on 2 cores)
 	$(BIN)/dash-search run mnist5k
@@ -52,12 +53,26 @@ format: setup  ## ruff and clang-format: rewrite
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(CXX_FILES)
 
-bench: setup  ## Time MixedConv beside its rivals, print the table, write it to bench/results (BENCH=--quick for a short one)
-	DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest bench/test_bench.py $(BENCH)
+# What only the benchmarks need: the packages they time, and what draws the pictures.
+$(RIVALS): $(PACKAGE)
+	DASH_KERNELS_NO_BUILD=1 $(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+BENCH_RUN := DASH_KERNELS_STRICT=1 $(BIN)/python -m bench
+
+bench: setup $(RIVALS)  ## A look at layers and search steps of two tasks beside their rivals, minutes; nothing is kept
+	$(BENCH_RUN) layers --quick
+	$(BENCH_RUN) steps --quick
+
+bench-layers: setup $(RIVALS)  ## Every searched layer of the ten tasks beside its rivals, into bench/results (BENCH="--task DeepSEA" for a part)
+	$(BENCH_RUN) layers $(BENCH)
+
+bench-steps: setup $(RIVALS)  ## Search steps of the ten tasks beside plain training steps, into bench/results (BENCH as above)
+	$(BENCH_RUN) steps $(BENCH)
 
 wheel: setup  ## Build dist/*.whl against the torch in .venv
 	$(BIN)/python -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps --wheel-dir dist .
 
 clean:  ## Remove everything that is built, .venv included
-	rm -rf $(VENV) build dist *.egg-info dash_kernels/lib dash_kernels/_core*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) build dist *.egg-info dash_kernels/lib dash_kernels/_core*.so .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import dash_kernels as dk
 
-from .entries import D2, K2
+from .tasks import K2, D
 from .timing import median
 
 ROUNDS = 300
@@ -20,13 +21,17 @@ ROUNDS = 300
 def steps() -> dict[str, Callable[[], object]]:
     """One forward, or forward and backward, of each contestant."""
     x, grad = torch.randn(1, 4, 2, 2, requires_grad=True), torch.randn(1, 4, 2, 2)
-    mixed = dk.MixedConv2d(4, 4, kernel_sizes=K2, dilations=D2)
+    mixed = dk.MixedConv2d(4, 4, kernel_sizes=K2, dilations=D)
     layers = {"MixedConv2d": mixed, "nn.Conv2d k=3": nn.Conv2d(4, 4, 3, padding=1)}
     found: dict[str, Callable[[], object]] = {}
     for name, layer in layers.items():
-        found[f"{name}, forward"] = lambda layer=layer: layer(x)
-        found[f"{name}, forward and backward"] = lambda layer=layer: layer(x).backward(grad)
+        found[f"{name}, forward"] = partial(layer, x)
+        found[f"{name}, forward and backward"] = partial(forward_and_backward, layer, x, grad)
     return found
+
+
+def forward_and_backward(layer: nn.Module, x: Tensor, grad: Tensor) -> None:
+    layer(x).backward(grad)
 
 
 def main() -> None:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A step of the search beside a training step of the plain network: `python -m bench.search_step [TASK ...]`.
-
-Forward, backward, the rule for the logits, clipping and both optimisers, on the task's own data, in turns.
-"""
+"""A search step of the built-in tasks beside a plain one, on their own data: `python -m bench.search_step [TASK ...]`."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from dash_search.config import RunConfig
 from dash_search.stages import SearchSteps, build_supernet
 from dash_search.tasks import TASKS
 
+from .measure_steps import plain_steps
 from .timing import ratio
 
 LAPS, WARM_UP = 31, 2
@@ -43,15 +41,7 @@ def measure(name: str, depthwise: str) -> str:
     torch.manual_seed(0)
     plain = task.backbone(config.search_width, splits)
     supernet = build_supernet(task.backbone(config.search_width, splits), config)
-    optimizer = torch.optim.SGD(
-        plain.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0
-    )
-
-    def finish_plain() -> None:
-        optimizer.step()
-        optimizer.zero_grad()
-
-    contestants = [(plain, finish_plain), (supernet, SearchSteps(supernet, config))]
+    contestants = [(plain, plain_steps(plain, config)), (supernet, SearchSteps(supernet, config))]
     seconds: list[list[float]] = [[], []]
     batches = itertools.cycle(DataLoader(splits.train, config.batch_size, shuffle=True, drop_last=True))
     for lap, (x, y) in enumerate(itertools.islice(batches, LAPS + WARM_UP)):
@@ -59,11 +49,11 @@ def measure(name: str, depthwise: str) -> str:
             passed = timed(model, task.loss, x, y, finish)
             if lap >= WARM_UP:
                 taken.append(passed)
-    middle, low, high = ratio(seconds[1], seconds[0])
+    found = ratio(seconds[1], seconds[0])
     plain_ms, search_ms = (1e3 * sorted(taken)[LAPS // 2] for taken in seconds)
     return (
         f"| `{name}`, batch {config.batch_size}, depthwise {depthwise} | {plain_ms:.0f} ms | {search_ms:.0f} ms "
-        f"| {middle:.2f} ({low:.2f}–{high:.2f}) |"
+        f"| {found.value:.2f} ({found.low:.2f}–{found.high:.2f}) |"
     )
 
 

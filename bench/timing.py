@@ -4,77 +4,133 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .rivals import Contestant
+FORMATS = ("contiguous", "channels last")
+
+LEVELS = (0.025, 0.975)
+RESAMPLES = 2000
+
+
+class Contestant(ABC):
+    """Somebody who takes steps.
+
+    Attributes:
+        label: Whose column of the table it is.
+        batch: Samples per step.
+        memory_format: One of :data:`FORMATS`.
+    """
+
+    def __init__(self, label: str, batch: int, memory_format: str) -> None:
+        self.label, self.batch, self.memory_format = label, batch, memory_format
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Makes everything new, so that nothing computed in an earlier step can be used again; not timed."""
+
+    @abstractmethod
+    def forward(self) -> Any:
+        """The first part of a step."""
+
+    @abstractmethod
+    def backward(self, output: Any) -> None:
+        """The rest of it."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Seconds of one step."""
+class Timed:
+    """Seconds of each step of a contestant, rounded to a tenth of a microsecond."""
 
-    forward: float
-    backward: float
+    batch: int
+    memory_format: str
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
 
     @property
-    def both(self) -> float:
-        return self.forward + self.backward
+    def both(self) -> list[float]:
+        return [f + b for f, b in zip(self.forward, self.backward, strict=True)]
 
 
-def timed_step(contestant: Contestant) -> Sample:
-    """One forward and one backward pass. Call ``contestant.refresh()`` before, outside of the time."""
+def step(contestant: Contestant) -> tuple[float, float]:
+    """Seconds of both parts of one step."""
+    contestant.refresh()
     start = time.perf_counter()
-    y = contestant.forward()
+    output = contestant.forward()
     middle = time.perf_counter()
-    y.backward(contestant.grad)
-    return Sample(middle - start, time.perf_counter() - middle)
+    contestant.backward(output)
+    return round(middle - start, 7), round(time.perf_counter() - middle, 7)
 
 
-class Race:
-    """One contestant against its rivals, in laps: the rivals that have a turn in this lap, then the contestant.
+def contest(
+    main: Sequence[Contestant], others: Sequence[Contestant], laps: int, budget: float = 0.0
+) -> dict[str, Timed]:
+    """Lets everybody take steps.
 
     Args:
-        main: Has a turn in every lap.
-        rivals: The others.
-        turns: For each rival, in how many of the laps it has a turn; they are spread evenly.
-        laps: As many as the main contestant has turns.
+        main: Those who are compared: a step in every lap, in one order and back in the next.
+        others: Slower rivals, with a step in as many of the laps as fit into ``budget``, or one step alone.
+        laps: How many.
+        budget: Seconds for each of the others.
+
+    Returns:
+        The steps by label. Left out are warm-ups: everybody's first step, unless it is the only one, which then took
+        so long that waking up does not blur it.
     """
-
-    def __init__(self, main: Contestant, rivals: Sequence[Contestant], turns: Sequence[int], laps: int) -> None:
-        self.main, self.rivals, self.turns, self.laps = main, rivals, turns, laps
-        self.lap = 0
-        self.main_samples: list[Sample] = []
-        self.rival_samples: list[list[Sample]] = [[] for _ in rivals]
-
-    def rivals_turn(self) -> None:
-        self.lap += 1
-        for rival, turns, samples in zip(self.rivals, self.turns, self.rival_samples, strict=True):
-            if len(samples) < round(self.lap * turns / self.laps):
-                rival.refresh()
-                samples.append(timed_step(rival))
-        self.main.refresh()
-
-    def main_turn(self) -> None:
-        self.main_samples.append(timed_step(self.main))
+    taken: dict[Contestant, list[tuple[float, float]]] = {contestant: [] for contestant in (*main, *others)}
+    turns = {contestant: laps for contestant in main}
+    for contestant in (*others, *main):
+        first = step(contestant)
+        if contestant in others:
+            turns[contestant] = min(laps, int(budget / sum(first)))
+            if turns[contestant] <= 1:
+                taken[contestant].append(first)
+    for lap in range(laps):
+        order = [c for c in (*others, *main) if len(taken[c]) < (lap + 1) * turns[c] // laps]
+        for contestant in order if lap % 2 else reversed(order):
+            taken[contestant].append(step(contestant))
+    return {
+        contestant.label: Timed(contestant.batch, contestant.memory_format, *map(tuple, zip(*steps, strict=True)))
+        for contestant, steps in taken.items()
+    }
 
 
 def median(seconds: Sequence[float]) -> float:
     return float(np.median(seconds))
 
 
-def ratio(above: Sequence[float], below: Sequence[float], resamples: int = 2000) -> tuple[float, float, float]:
-    """Ratio of medians and the bounds of its 95 % bootstrap interval, each side resampled by itself."""
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of medians, and the bounds of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def resampled_medians(values: Sequence[float], random: np.random.Generator) -> np.ndarray:
+    medians: np.ndarray = np.median(random.choice(np.asarray(values), (RESAMPLES, len(values))), axis=1)
+    return medians
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
+    """Of the medians; each side is resampled by itself."""
+    return mean_ratio([(above, below)])
+
+
+def mean_ratio(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
+    """The geometric mean of the ratios of medians of some pairs, all of them resampled together."""
     random = np.random.default_rng(0)
-
-    def medians(values: Sequence[float]) -> np.ndarray:
-        picked = random.choice(np.asarray(values), (resamples, len(values)))
-        return np.median(picked, axis=1)
-
-    low, high = np.quantile(medians(above) / medians(below), (0.025, 0.975))
-    return median(above) / median(below), float(low), float(high)
+    logs = [
+        np.log(resampled_medians(above, random)) - np.log(resampled_medians(below, random)) for above, below in pairs
+    ]
+    low, high = np.exp(np.quantile(np.mean(logs, axis=0), LEVELS))
+    value = geometric_mean([median(above) / median(below) for above, below in pairs])
+    return Ratio(value, float(low), float(high))
 
 
 def geometric_mean(values: Sequence[float]) -> float:

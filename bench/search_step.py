@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A search step of the built-in tasks beside a plain one, on their own data: `python -m bench.search_step [TASK ...]`."""
+"""A search step of built-in tasks beside a plain one, on their own data: `python -m bench.search_step [TASK ...]`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def measure(name: str, depthwise: str) -> str:
     torch.manual_seed(0)
     plain = task.backbone(config.search_width, splits)
     supernet = build_supernet(task.backbone(config.search_width, splits), config)
-    contestants = [(plain, plain_steps(plain, config)), (supernet, SearchSteps(supernet, config))]
+    contestants: list[tuple[nn.Module, Callable[[], object]]] = [
+        (plain, plain_steps(plain, config)),
+        (supernet, SearchSteps(supernet, config)),
+    ]
     seconds: list[list[float]] = [[], []]
     batches = itertools.cycle(DataLoader(splits.train, config.batch_size, shuffle=True, drop_last=True))
     for lap, (x, y) in enumerate(itertools.islice(batches, LAPS + WARM_UP)):

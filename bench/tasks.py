@@ -97,16 +97,10 @@ class Task:
         """The network that DASH searches: WRN-16-1 for maps, ResNet1D for sequences."""
         if len(self.shape) == 2:
             return ResNet1D(self.shape[0], self.outputs)
-        return WideResNet(self.shape[0], self.outputs, dense=self.dense, squeeze=self.squeezed)
-
-    @property
-    def squeezed(self) -> bool:
-        """Whether the one map that comes out has no channel axis."""
-        return self.objective is RELATIVE
+        return WideResNet(self.shape[0], self.outputs, dense=self.dense)
 
     def output_shape(self, batch: int) -> torch.Size:
-        channels = () if self.squeezed else (self.outputs,)
-        return torch.Size((batch, *channels, *(self.shape[1:] if self.dense else ())))
+        return torch.Size((batch, self.outputs, *(self.shape[1:] if self.dense else ())))
 
     def config(self, depthwise: str) -> Config:
         """The settings of a search; learning rates are ten times smaller where the output is a map."""

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "direct_plan.h"
 #include "problem.h"
 
 namespace dash {
@@ -18,6 +19,11 @@ struct KernelTable {
   // weight_grad: a = gradient of y, b = x, result = gradient of taps. All contiguous.
   void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const T* a, const T* b, T* result, void* workspace,
                    const Workers&);
+
+  // The same as direct sums. The table is the input gradient's for that operator, the forward one for the others.
+  int64_t (*direct_workspace)(ConvOp, const DirectProblem&, const TapTable&, int64_t workers);
+  void (*direct_convolve)(ConvOp, const DirectProblem&, const TapTable&, const T* a, const T* b, T* result,
+                          void* workspace, const Workers&);
 
   int64_t (*mix_workspace)(const MixProblem&, int64_t workers);
   void (*mix_taps)(const MixProblem&, const T* weight, const T* mixture, T* taps, void* workspace, const Workers&);

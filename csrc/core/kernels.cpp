@@ -3,6 +3,7 @@
 // to match.
 #include "dense_weights.h"
 #include "depthwise.h"
+#include "direct.h"
 #include "isa.h"
 #include "mix.h"
 
@@ -42,6 +43,18 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
 }
 
 template <class T>
+int64_t direct_workspace(ConvOp op, const DirectProblem& problem, const TapTable& table, int64_t workers) {
+  Arena measure(nullptr);
+  with_direct<T>(op, problem, table, [&](const auto& form) { form.make_workspace(measure, workers); });
+  return measure.used();
+}
+template <class T>
+void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& table, const T* a, const T* b, T* result,
+                     void* buffer, const Workers& workers) {
+  with_direct<T>(op, problem, table, [&](const auto& form) { form.run(a, b, result, buffer, workers); });
+}
+
+template <class T>
 int64_t mix_workspace(const MixProblem& problem, int64_t workers) {
   Arena measure(nullptr);
   Mix<T>{problem}.make_workspace(measure, workers);
@@ -64,8 +77,8 @@ void mixture_grad(const MixProblem& problem, const T* gradient, const T* weight,
 }
 
 template <class T>
-constexpr KernelTable<T> kTable = {workspace<T>, convolve<T>,    mix_workspace<T>,
-                                   mix_taps<T>,  gather_taps<T>, mixture_grad<T>};
+constexpr KernelTable<T> kTable = {workspace<T>,     convolve<T>, direct_workspace<T>, direct_convolve<T>,
+                                   mix_workspace<T>, mix_taps<T>, gather_taps<T>,      mixture_grad<T>};
 
 }  // namespace
 

@@ -1,80 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiled CPU operators, registered against torch's stable ABI: tensor checks, workspace and threads, nothing
 // else. They have no autograd of their own: dash_kernels.ops wraps them.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/core/ScalarType.h>
-
-#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "../core/isa.h"
 #include "../core/plan.h"
+#include "tensors.h"
 #include "workspace.h"
 
 namespace dash {
 namespace {
-
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-using Ints = std::vector<int64_t>;
-
-void run_parallel(int64_t n, void (*body)(void*, int64_t), void* arg) {
-  torch::stable::parallel_for(0, n, 1, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      body(arg, i);
-  });
-}
-
-// As many of torch's threads as have some thousand numbers each to work on: waking one costs as much.
-Workers torch_workers(int64_t numbers) {
-  constexpr int64_t kGrain = 16384;
-  const int64_t threads = torch::stable::get_num_threads();
-  return {std::min(threads, std::max<int64_t>(numbers / kGrain, 1)), run_parallel};
-}
-
-// Read at the first call, and kept.
-Isa isa_in_use() {
-  static const Isa isa = chosen_isa();
-  return isa;
-}
-
-// Calls body(T{}) with the element type of `like`, which every other tensor must share.
-template <class Body>
-void dispatch(const char* op, const Tensor& like, const Tensor& other, const Body& body) {
-  STD_TORCH_CHECK(like.is_cpu() && other.is_cpu(), op, ": tensors must be on the CPU");
-  STD_TORCH_CHECK(like.scalar_type() == other.scalar_type(), op, ": tensors must share one dtype");
-  if (like.scalar_type() == ScalarType::Float)
-    body(float{});
-  else if (like.scalar_type() == ScalarType::Double)
-    body(double{});
-  else
-    STD_TORCH_CHECK(false, op, ": dtype must be float32 or float64");
-}
 
 // Sizes after batch and channels, with a row axis in front where the tensor is 1-D.
 void spatial(const Ints& sizes, int64_t fill, int64_t out[2]) {
   out[0] = sizes.size() == 2 ? sizes[0] : fill;
   out[1] = sizes.back();
 }
-Ints spatial_of(const Tensor& tensor) {
-  Ints sizes;
-  for (int64_t axis = 2; axis < tensor.dim(); ++axis)
-    sizes.push_back(tensor.size(axis));
-  return sizes;
-}
-
-// The numbers in an int64 tensor: hundreds of them as int[] would cost more to convert than a small layer to compute.
-Ints numbers(const char* op, const Tensor& tensor) {
-  STD_TORCH_CHECK(tensor.is_cpu() && tensor.scalar_type() == ScalarType::Long && tensor.dim() == 1, op,
-                  ": offsets and index must be one-dimensional int64 tensors on the CPU");
-  const Tensor flat = torch::stable::contiguous(tensor);
-  const int64_t* first = flat.const_data_ptr<int64_t>();
-  return Ints(first, first + flat.numel());
-}
-
 struct Call {
   ConvProblem problem{};
   Ints offsets;  // (row, column) pairs
@@ -118,12 +59,6 @@ struct Call {
     });
   }
 };
-
-Ints shape(int64_t first, int64_t second, const Ints& rest) {
-  Ints sizes = {first, second};
-  sizes.insert(sizes.end(), rest.begin(), rest.end());
-  return sizes;
-}
 
 Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, Ints length, int64_t groups,
                 bool circular) {

@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .._load import LOAD
 from ..taps import fast_length, is_smooth, outputs_reached, transform_length
-from .engine import Engine
+from .compiled import CompiledEngine, Ints, compiled, numbers
 from .problem import MixProblem, Problem
-
-Ints = Sequence[int]
 
 # A transform rounds relative to its operands' norms. A result that may be much smaller than they are, since its taps
 # reach few pixels or since it is a handful of sums that may cancel, is computed in double. Both bounds were set on
@@ -65,13 +62,13 @@ def plan(
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
         lengths, reach = _lengths(rows, size, out, stride), _reach(rows, size, out, stride)
-        return Plan(_numbers(offsets), out, stride, keep, lengths, False, None, reach)
+        return Plan(numbers(offsets), out, stride, keep, lengths, False, None, reach)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
         for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
     ):
-        return Plan(_numbers(offsets), out, stride, keep, size, True, None, 1.0)
+        return Plan(numbers(offsets), out, stride, keep, size, True, None, 1.0)
     near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
@@ -80,12 +77,7 @@ def plan(
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
-    return Plan(_numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped, 1.0)
-
-
-@functools.lru_cache(maxsize=1024)
-def _numbers(values: tuple[int, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64, device="cpu")  # whatever the default device is
+    return Plan(numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped, 1.0)
 
 
 def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
@@ -110,22 +102,15 @@ def _reach(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> float:
     return sum(reaching) / len(reaching) if reaching else 1.0
 
 
-class FourierEngine(Engine):
+class FourierEngine(CompiledEngine):
     """One-dimensional and two-dimensional convolutions of float32 and float64 on the CPU, and the mixing of taps."""
 
     name = "fourier"
 
-    def available(self, device_type: str | None = None) -> str | None:
-        if LOAD.error is not None:
-            return LOAD.error
-        return None if device_type in (None, "cpu") else f"it runs on the CPU, not on {device_type}"
-
     def can_run(self, problem: Problem | MixProblem) -> str | None:
-        if problem.dtype not in (torch.float32, torch.float64):
-            return f"it computes float32 and float64, not {problem.dtype}"
         if isinstance(problem, Problem) and problem.ndim > 2:
             return f"it computes 1-D and 2-D convolutions, not {problem.ndim}-D"
-        return None
+        return super().can_run(problem)
 
     def tap_conv(
         self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
@@ -159,28 +144,13 @@ class FourierEngine(Engine):
             groups, how.circular,
         )  # fmt: skip
 
-    def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
-        return _compiled("cpu_mix_taps")(weight, mixture, _numbers(tuple(index)), counts, lattice_size)
-
-    def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return _compiled("cpu_gather_taps")(grad, mixture, _numbers(tuple(index)), counts)
-
-    def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return _compiled("cpu_mixture_grad")(grad, weight, _numbers(tuple(index)), counts)
-
-
-@functools.cache
-def _compiled(name: str) -> Callable[..., Tensor]:
-    operator: Callable[..., Tensor] = getattr(torch.ops.dash_kernels, name).default
-    return operator
-
 
 def _convolve(operator: str, how: Plan, results: int, first: Tensor, second: Tensor, *rest: Any) -> Tensor:
     """Runs the compiled ``fourier_tap_conv<operator>``, in double where single would round too much."""
-    compiled = _compiled(f"fourier_tap_conv{operator}")
+    run = compiled(f"fourier_tap_conv{operator}")
     if first.dtype == torch.float32 and (how.reach < LEAST_REACH or results <= FEW_RESULTS):
-        return compiled(first.double(), second.double(), *rest).float()
-    return compiled(first, second, *rest)
+        return run(first.double(), second.double(), *rest).float()
+    return run(first, second, *rest)
 
 
 def _wrap(x: Tensor, how: Plan) -> Tensor:

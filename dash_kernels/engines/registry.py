@@ -12,6 +12,7 @@ import threading
 from types import TracebackType
 
 from .. import _env
+from .direct import DirectEngine
 from .engine import Engine
 from .fourier import FourierEngine
 from .problem import MixProblem, Problem
@@ -19,7 +20,7 @@ from .reference import ReferenceEngine
 
 log = logging.getLogger("dash_kernels")
 
-ENGINES: tuple[Engine, ...] = (FourierEngine(), ReferenceEngine())
+ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), ReferenceEngine())
 """In order of preference; the reference, which runs everything, is the last."""
 
 

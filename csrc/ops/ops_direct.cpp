@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The operators of the direct sums. Like those of ops_cpu.cpp they check, find memory and threads, and have no autograd.
+#include "../core/direct_plan.h"
+#include "tensors.h"
+#include "workspace.h"
+
+namespace dash {
+namespace {
+
+struct DirectCall {
+  const char* op;
+  ConvOp which;
+  DirectProblem problem{};
+  Ints offsets;  // three per tap
+
+  DirectCall(const char* name, ConvOp op_of, const Ints& in, const Ints& out, const Ints& stride,
+             const Ints& flat_offsets, int64_t batch, int64_t in_channels, int64_t out_channels, int64_t groups,
+             int64_t num_taps, bool circular)
+      : op(name), which(op_of) {
+    const size_t axes = in.size();
+    STD_TORCH_CHECK(axes >= 1 && axes <= 3 && out.size() == axes && stride.size() == axes, op,
+                    ": sizes and stride must have one entry per axis of a 1-D, 2-D or 3-D map");
+    STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
+                    " offsets, got ", flat_offsets.size());
+    problem.batch = batch;
+    problem.in_channels = in_channels;
+    problem.out_channels = out_channels;
+    problem.groups = groups;
+    problem.num_taps = num_taps;
+    problem.circular = circular;
+    const size_t first = 3 - axes;
+    for (size_t axis = 0; axis < 3; ++axis) {
+      problem.in[axis] = axis < first ? 1 : in[axis - first];
+      problem.out[axis] = axis < first ? 1 : out[axis - first];
+      problem.stride[axis] = axis < first ? 1 : stride[axis - first];
+    }
+    offsets.assign(3 * static_cast<size_t>(num_taps), 0);
+    for (size_t i = 0; i < flat_offsets.size(); ++i)
+      offsets[i / axes * 3 + first + i % axes] = flat_offsets[i];
+  }
+
+  void run(const Tensor& a, const Tensor& b, const Tensor& result) const {
+    const DirectPlan plan(problem, which == ConvOp::input_grad, offsets.data());
+    const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
+    const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
+    dispatch(op, left, right, [&](auto type) {
+      using T = decltype(type);
+      const KernelTable<T>& table = kernels<T>(isa_in_use());
+      const Workspace workspace(
+          static_cast<size_t>(table.direct_workspace(which, problem, plan.table(), workers.count)));
+      table.direct_convolve(which, problem, plan.table(), left.const_data_ptr<T>(), right.const_data_ptr<T>(),
+                            result.mutable_data_ptr<T>(), workspace.data(), workers);
+    });
+  }
+};
+
+Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, int64_t groups,
+                       bool circular) {
+  constexpr const char* kName = "direct_tap_conv";
+  STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && groups > 0 && x.size(1) == taps.size(1) * groups, kName,
+                  ": shapes of x and taps do not fit");
+  const DirectCall call(kName, ConvOp::forward, spatial_of(x), out_size, stride, numbers(kName, offsets), x.size(0),
+                        x.size(1), taps.size(0), groups, taps.size(2), circular);
+  const Tensor y = torch::stable::new_empty(x, shape(x.size(0), taps.size(0), out_size));
+  call.run(x, taps, y);
+  return y;
+}
+
+Tensor direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_size, Ints stride,
+                                  int64_t groups, bool circular) {
+  constexpr const char* kName = "direct_tap_conv_input_grad";
+  STD_TORCH_CHECK(grad.dim() >= 3 && taps.dim() == 3 && grad.size(1) == taps.size(0), kName,
+                  ": shapes of grad and taps do not fit");
+  const int64_t in_channels = taps.size(1) * groups;
+  const DirectCall call(kName, ConvOp::input_grad, input_size, spatial_of(grad), stride, numbers(kName, offsets),
+                        grad.size(0), in_channels, taps.size(0), groups, taps.size(2), circular);
+  const Tensor x = torch::stable::new_empty(grad, shape(grad.size(0), in_channels, input_size));
+  call.run(grad, taps, x);
+  return x;
+}
+
+Tensor direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, int64_t groups, bool circular) {
+  constexpr const char* kName = "direct_tap_conv_weight_grad";
+  STD_TORCH_CHECK(
+      grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
+      kName, ": shapes of grad and x do not fit");
+  const int64_t num_taps = offsets.numel() / (x.dim() - 2);
+  const DirectCall call(kName, ConvOp::weight_grad, spatial_of(x), spatial_of(grad), stride, numbers(kName, offsets),
+                        x.size(0), x.size(1), grad.size(1), groups, num_taps, circular);
+  const Tensor taps = torch::stable::new_empty(x, Ints{grad.size(1), x.size(1) / groups, num_taps});
+  call.run(grad, x, taps);
+  return taps;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
+  m.def(
+      "direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int groups, bool circular) "
+      "-> Tensor");
+  m.def(
+      "direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int groups, "
+      "bool circular) -> Tensor");
+  m.def(
+      "direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int groups, bool circular) "
+      "-> Tensor");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
+  m.impl("direct_tap_conv", TORCH_BOX(&direct_tap_conv));
+  m.impl("direct_tap_conv_input_grad", TORCH_BOX(&direct_tap_conv_input_grad));
+  m.impl("direct_tap_conv_weight_grad", TORCH_BOX(&direct_tap_conv_weight_grad));
+}
+
+}  // namespace dash

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What every compiled CPU operator needs of torch: checks, threads, sizes, numbers.
+#pragma once
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "../core/isa.h"
+
+namespace dash {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using Ints = std::vector<int64_t>;
+
+inline void run_parallel(int64_t n, void (*body)(void*, int64_t), void* arg) {
+  torch::stable::parallel_for(0, n, 1, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      body(arg, i);
+  });
+}
+
+// As many of torch's threads as have some thousand numbers each to work on: waking one costs as much.
+inline Workers torch_workers(int64_t numbers) {
+  constexpr int64_t kGrain = 16384;
+  const int64_t threads = torch::stable::get_num_threads();
+  return {std::min(threads, std::max<int64_t>(numbers / kGrain, 1)), run_parallel};
+}
+
+// Read at the first call, and kept.
+inline Isa isa_in_use() {
+  static const Isa isa = chosen_isa();
+  return isa;
+}
+
+// Calls body(T{}) with the element type of `like`, which every other tensor must share.
+template <class Body>
+void dispatch(const char* op, const Tensor& like, const Tensor& other, const Body& body) {
+  STD_TORCH_CHECK(like.is_cpu() && other.is_cpu(), op, ": tensors must be on the CPU");
+  STD_TORCH_CHECK(like.scalar_type() == other.scalar_type(), op, ": tensors must share one dtype");
+  if (like.scalar_type() == ScalarType::Float)
+    body(float{});
+  else if (like.scalar_type() == ScalarType::Double)
+    body(double{});
+  else
+    STD_TORCH_CHECK(false, op, ": dtype must be float32 or float64");
+}
+
+inline Ints spatial_of(const Tensor& tensor) {
+  Ints sizes;
+  for (int64_t axis = 2; axis < tensor.dim(); ++axis)
+    sizes.push_back(tensor.size(axis));
+  return sizes;
+}
+
+// The numbers in an int64 tensor: hundreds of them as int[] would cost more to convert than a small layer to compute.
+inline Ints numbers(const char* op, const Tensor& tensor) {
+  STD_TORCH_CHECK(tensor.is_cpu() && tensor.scalar_type() == ScalarType::Long && tensor.dim() == 1, op,
+                  ": offsets and index must be one-dimensional int64 tensors on the CPU");
+  const Tensor flat = torch::stable::contiguous(tensor);
+  const int64_t* first = flat.const_data_ptr<int64_t>();
+  return Ints(first, first + flat.numel());
+}
+
+inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
+  Ints sizes = {first, second};
+  sizes.insert(sizes.end(), rest.begin(), rest.end());
+  return sizes;
+}
+
+}  // namespace dash

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the engines of compiled C++ on the CPU share: where they run, and the mixing of taps."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .._load import LOAD
+from .engine import Engine
+from .problem import MixProblem, Problem
+
+Ints = Sequence[int]
+
+
+class CompiledEngine(Engine):
+    """Float32 and float64 on the CPU. Mixing does not depend on how convolutions are computed: it is here."""
+
+    def available(self, device_type: str | None = None) -> str | None:
+        if LOAD.error is not None:
+            return LOAD.error
+        return None if device_type in (None, "cpu") else f"it runs on the CPU, not on {device_type}"
+
+    def can_run(self, problem: Problem | MixProblem) -> str | None:
+        if problem.dtype not in (torch.float32, torch.float64):
+            return f"it computes float32 and float64, not {problem.dtype}"
+        return None
+
+    def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
+        return compiled("cpu_mix_taps")(weight, mixture, numbers(tuple(index)), counts, lattice_size)
+
+    def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
+        return compiled("cpu_gather_taps")(grad, mixture, numbers(tuple(index)), counts)
+
+    def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
+        return compiled("cpu_mixture_grad")(grad, weight, numbers(tuple(index)), counts)
+
+
+@functools.cache
+def compiled(name: str) -> Callable[..., Tensor]:
+    """The compiled operator of that name."""
+    operator: Callable[..., Tensor] = getattr(torch.ops.dash_kernels, name).default
+    return operator
+
+
+@functools.lru_cache(maxsize=1024)
+def numbers(values: tuple[int, ...]) -> Tensor:
+    """``values`` as int64 on the CPU, whatever the default device is."""
+    return torch.tensor(values, dtype=torch.int64, device="cpu")

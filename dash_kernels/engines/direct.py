@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Engine "direct": compiled C++ on the CPU; direct sums over the taps that reach a pixel."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from .compiled import CompiledEngine, Ints, compiled, numbers
+from .problem import MixProblem, Problem
+
+# What csrc/core/direct_plan.h calls kMostEntries: a table of taps for every kind of row is that long at most.
+MOST_ENTRIES = 2**25
+
+
+class DirectEngine(CompiledEngine):
+    """One to three axes, float32 and float64. Cost grows with the taps that reach a pixel, not with the map's size.
+
+    Rounding is that of a sum in blocks, pixel by pixel. The weight gradient is summed in an order that depends on the
+    number of threads alone.
+    """
+
+    name = "direct"
+
+    def can_run(self, problem: Problem | MixProblem) -> str | None:
+        if isinstance(problem, Problem):
+            if problem.ndim > 3:
+                return f"it computes 1-D, 2-D and 3-D convolutions, not {problem.ndim}-D"
+            entries = _most_entries(problem.offsets, problem.input_size, problem.out_size, problem.circular)
+            if entries > MOST_ENTRIES:
+                return f"its table of taps would have {entries} entries, more than {MOST_ENTRIES}"
+        return super().can_run(problem)
+
+    def tap_conv(
+        self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        return compiled("direct_tap_conv")(x, taps, numbers(tuple(offsets)), out_size, stride, groups, circular)
+
+    def tap_conv_input_grad(
+        self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        if circular:
+            grad, stride = _wrapped(grad, input_size, stride), (1,) * len(stride)
+        return compiled("direct_tap_conv_input_grad")(
+            grad, taps, numbers(tuple(offsets)), input_size, stride, groups, circular
+        )
+
+    def tap_conv_weight_grad(
+        self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+    ) -> Tensor:
+        return compiled("direct_tap_conv_weight_grad")(grad, x, numbers(tuple(offsets)), stride, groups, circular)
+
+
+@functools.lru_cache(maxsize=1024)
+def _most_entries(offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], circular: bool) -> int:
+    """No fewer than the taps in all lists that the compiled plan makes, one for every kind of row in either map."""
+    axes, rows = len(size), max(math.prod(size[:-1]), math.prod(out[:-1]))
+    if not circular:
+        kinds = (2 * len(set(offsets[axis::axes])) + 1 for axis in range(axes - 1))
+        rows = min(rows, math.prod(kinds))
+    return rows * (len(offsets) // axes)
+
+
+def _wrapped(grad: Tensor, input_size: Ints, stride: Ints) -> Tensor:
+    """The gradient of the output of stride 1 that is as large as the input: gradients of one pixel's copies add up."""
+    for axis, (n, step) in enumerate(zip(input_size, stride, strict=True), start=2):
+        m = grad.shape[axis]
+        if m == n and step == 1:
+            continue
+        pixels = torch.arange(m, device="cpu") * step % n
+        wide = grad.new_zeros((*grad.shape[:axis], n, *grad.shape[axis + 1 :]))
+        grad = wide.index_add_(axis, pixels, grad)
+    return grad

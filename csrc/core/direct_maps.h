@@ -12,84 +12,100 @@ namespace DASH_ISA {
 // of kLanes neighbouring units, whose weights differ (units).
 enum class Lane { results, samples, units };
 
-constexpr int64_t kChunkPixels = 64;  // transposed at once, so that squares are full where rows are short
-
 struct UnitShape {
-  int64_t batch, groups, depth, width, taps;
+  int64_t batch, groups, depth, width;
+  int64_t taps;  // as stored
 
+  // The lanes that are padded least. Units stand before samples, whose weights change with every item.
   Lane cheapest_lanes(int lanes) const {
     const auto padded = [lanes](int64_t n) { return ceil_div(n, lanes) * lanes; };
     const int64_t results = batch * groups * padded(width);
     const int64_t samples = padded(batch) * groups * width, units = padded(batch * groups) * width;
     if (results <= samples && results <= units) return Lane::results;
-    return samples <= units ? Lane::samples : Lane::units;
+    return groups > 1 && units <= samples ? Lane::units : Lane::samples;
   }
+};
+
+// What is computed at once: kLanes units from `unit` on, or one. `set` tells its weights.
+struct Item {
+  int64_t set, unit, count;
 };
 
 template <class T, Lane kLane>
 struct Units : UnitShape {
-  using Pixel = std::conditional_t<kLane == Lane::results, T, Vec<T>>;    // of a source map
+  using Pixel = std::conditional_t<kLane == Lane::results, T, Vec<T>>;  // of a source map
   using Weight = std::conditional_t<kLane == Lane::samples, T, Vec<T>>;
   static constexpr int64_t kWidthLanes = kLane == Lane::results ? kLanes<T> : 1;
 
-  explicit Units(const UnitShape& shape) : UnitShape(shape) {}
+  int64_t items, sets;
 
-  // Result vectors of a unit, and how many of them are computed together.
-  int64_t vectors() const { return ceil_div(width, kWidthLanes); }
-  // Items of work: kLanes units each, or one.
-  int64_t items() const {
-    if (kLane == Lane::results) return batch * groups;
-    return kLane == Lane::samples ? ceil_div(batch, kLanes<T>) * groups : ceil_div(batch * groups, kLanes<T>);
-  }
-  // Weights that differ: after so many items of Lane::units the groups in the lanes repeat.
-  int64_t weight_sets() const {
-    if (kLane != Lane::units) return groups;
-    int64_t a = groups, b = kLanes<T>;
-    while (b) {
-      const int64_t rest = a % b;
-      a = b;
-      b = rest;
+  explicit Units(const UnitShape& shape) : UnitShape(shape), items(batch * groups), sets(groups) {
+    if (kLane == Lane::samples) items = ceil_div(batch, kLanes<T>) * groups;
+    if (kLane == Lane::units) {
+      int64_t a = groups, b = kLanes<T>;
+      while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+      }
+      items = ceil_div(batch * groups, kLanes<T>);
+      sets = smaller(groups / a, items);  // then the groups in the lanes repeat
     }
-    return smaller(groups / a, items());
   }
-  int64_t weight_set(int64_t item) const { return kLane == Lane::units ? item % weight_sets() : item % groups; }
 
-  int64_t first_unit(int64_t item) const {
-    if (kLane == Lane::results) return item;
-    return kLane == Lane::samples ? item / groups * kLanes<T> * groups + item % groups : item * kLanes<T>;
+  // Result vectors of a unit.
+  int64_t vectors() const { return ceil_div(width, kWidthLanes); }
+
+  // Items with the same weights follow each other.
+  Item item(int64_t i) const {
+    const int64_t short_run = items / sets, longer = items % sets, split = longer * (short_run + 1);
+    const int64_t set = i < split ? i / (short_run + 1) : longer + (i - split) / short_run;
+    const int64_t of_set = i < split ? i % (short_run + 1) : (i - split) % short_run;
+    if (kLane == Lane::results) return {set, of_set * groups + set, 1};
+    if (kLane == Lane::samples) return {set, of_set * kLanes<T> * groups + set, batch - of_set * kLanes<T>};
+    const int64_t unit = (of_set * sets + set) * kLanes<T>;
+    return {set, unit, batch * groups - unit};
   }
+
   // The source maps of an item, and its result maps, `area` pixels each.
-  Lanes<T> unit_lanes(int64_t item, int64_t maps, int64_t area) const {
-    return kLane == Lane::samples ? Lanes<T>::strided(groups * maps * area, batch - item / groups * kLanes<T>)
-                                  : Lanes<T>::strided(maps * area, batch * groups - item * kLanes<T>);
+  Lanes<T> unit_lanes(const Item& item, int64_t maps, int64_t area) const {
+    return Lanes<T>::strided((kLane == Lane::samples ? groups : 1) * maps * area, item.count);
   }
-  int64_t source_map(int64_t item, int64_t channel) const { return first_unit(item) * depth + channel; }
-  int64_t result_map(int64_t item, int64_t vector) const { return first_unit(item) * width + vector * kWidthLanes; }
-  Lanes<T> result_lanes(int64_t item, int64_t vector, int64_t area) const {
+  int64_t source_map(const Item& item, int64_t channel) const { return item.unit * depth + channel; }
+  int64_t result_map(const Item& item, int64_t vector) const { return item.unit * width + vector * kWidthLanes; }
+  Lanes<T> result_lanes(const Item& item, int64_t vector, int64_t area) const {
     if constexpr (kLane == Lane::results) return Lanes<T>::strided(area, width - vector * kLanes<T>);
     return unit_lanes(item, width, area);
   }
 };
+
+constexpr int64_t kBandPixels = 64;  // transposed at once, so that squares are full where rows are short
+
+// Rows of a result that are computed, then transposed, together.
+inline int64_t band_rows(const TapTable& table) {
+  return smaller(table.result_rows, ceil_div(kBandPixels, table.result_width));
+}
 
 // Fills the buffer that a TapTable describes. The pads stay as they are: zero.
 template <class T, class Pixel>
 struct SourceLoader {
   const TapTable& table;
 
-  int64_t size() const { return table.source_rows * table.pitch; }
+  int64_t size() const { return table.source_rows * table.pitch + table.pad; }
+  bool is_plain() const { return table.step == 1 && !table.circular; }
   // Rows that pass through scratch at once, and the scratch.
-  int64_t chunk_rows() const { return smaller(table.source_rows, larger(1, kChunkPixels / table.source_width)); }
+  int64_t chunk_rows() const { return smaller(table.source_rows, larger(1, kBandPixels / table.source_width)); }
   int64_t scratch() const { return chunk_rows() * table.source_width; }
 
   void clear(Pixel* buffer, int64_t maps) const {
     for (int64_t i = 0; i < maps * size(); ++i)
       buffer[i] = Pixel{};
   }
-  DASH_INLINE void put_row(const Pixel* row, Pixel* to) const {
-    const int64_t stretch_pitch = table.length + 2 * table.pad, width = table.source_width;
+  void put_row(const Pixel* row, Pixel* to) const {
+    const int64_t stretch_pitch = table.length + table.pad, width = table.source_width;
     for (int64_t i = 0; i < table.stretches; ++i) {
       Pixel* const stretch = to + i * stretch_pitch + table.pad;
-      if (table.step == 1 && !table.circular) {
+      if (is_plain()) {
         for (int64_t j = 0; j < width; ++j)
           stretch[j] = row[j];
         continue;
@@ -104,7 +120,13 @@ struct SourceLoader {
     }
   }
   void load(const T* map, const Lanes<T>& lanes, Vec<T>* buffer, Vec<T>* chunk) const {
-    const int64_t step = chunk_rows(), width = table.source_width;
+    const int64_t width = table.source_width;
+    if (is_plain() && table.stretches == 1 && width >= kLanes<T>) {
+      for (int64_t y = 0; y < table.source_rows; ++y)
+        load_lanes(map + y * width, lanes, width, buffer + y * table.pitch + table.pad);
+      return;
+    }
+    const int64_t step = chunk_rows();
     for (int64_t y0 = 0; y0 < table.source_rows; y0 += step) {
       const int64_t rows = smaller(step, table.source_rows - y0);
       load_lanes(map + y0 * width, lanes, rows * width, chunk);
@@ -117,11 +139,6 @@ struct SourceLoader {
       put_row(map + y * table.source_width, buffer + y * table.pitch);
   }
 };
-
-// Rows of a result that are computed, then transposed, together.
-inline int64_t band_rows(const TapTable& table) {
-  return smaller(table.result_rows, ceil_div(kChunkPixels, table.result_width));
-}
 
 }  // namespace DASH_ISA
 }  // namespace dash

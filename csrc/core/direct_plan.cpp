@@ -6,12 +6,13 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 namespace dash {
 namespace {
 
 constexpr int64_t kNowhere = std::numeric_limits<int64_t>::min();
-constexpr int64_t kLargest = int64_t{1} << 31;  // elements of a buffer, entries of a table, pixels of an axis
+constexpr int64_t kLargest = int64_t{1} << 31;  // elements of a buffer, pixels of an axis
 
 int64_t modulo(int64_t value, int64_t n) {
   return ((value % n) + n) % n;
@@ -20,16 +21,15 @@ int64_t floor_div(int64_t value, int64_t n) {
   return (value - modulo(value, n)) / n;
 }
 
-void check(const DirectProblem& problem, bool backward) {
+void check(ConvOp op, const DirectProblem& problem) {
   const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
   if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)
     fail("groups must divide both channel counts");
-  if (problem.num_taps >= kLargest) fail("there are too many taps");
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t n = problem.in[axis], m = problem.out[axis], s = problem.stride[axis];
     if (n < 1 || m < 1 || s < 1) fail("sizes and strides must be at least 1");
     if (n >= kLargest || m >= kLargest || (m > 1 && s >= kLargest)) fail("sizes and strides must be below 2^31");
-    if (backward && problem.circular && (s > 1 || m != n))
+    if (op == ConvOp::input_grad && problem.circular && (s > 1 || m != n))
       fail("the input gradient of a circular convolution takes stride 1 and an output as large as the input");
   }
 }
@@ -49,54 +49,74 @@ struct DirectPlan::Axis {
     const int64_t pixel = up ? position / stride : position;
     return position < 0 || pixel >= source ? kNowhere : pixel;
   }
-  // Without overflow for any offset.
+  // Without overflow for any offset above -2^62.
   bool reaches(int64_t offset) const {
     if (circular) return true;
-    return up ? offset < stride * (source - 1) + 1 && offset > -result
+    return up ? offset <= stride * (source - 1) && offset > -result
               : offset < source && offset >= -stride * (result - 1);
   }
 };
 
-DirectPlan::DirectPlan(const DirectProblem& problem, bool backward, const int64_t* offsets) {
-  check(problem, backward);
+DirectPlan::DirectPlan(ConvOp op, const DirectProblem& problem, const int64_t* offsets) {
+  check(op, problem);
+  const bool up = op == ConvOp::input_grad;
   Axis axes[3];
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t n = problem.in[axis], m = problem.out[axis], s = m > 1 ? problem.stride[axis] : 1;
-    axes[axis] = backward ? Axis{m, n, s, true, problem.circular} : Axis{n, m, s, false, problem.circular};
+    axes[axis] = {up ? m : n, up ? n : m, s, up, problem.circular};
   }
-  std::vector<int64_t> row_offsets, column_offsets, group;
+  std::vector<int64_t> row_offsets, column_offsets;
+  std::vector<Tap> taps;
   std::map<std::pair<int64_t, int64_t>, int64_t> groups;
   for (int64_t t = 0; t < problem.num_taps; ++t) {
     int64_t offset[3];
     bool reaches = true;
     for (int axis = 0; axis < 3; ++axis) {
-      offset[axis] = offsets[3 * t + axis];
-      if (problem.circular) offset[axis] = modulo(offset[axis], problem.in[axis]);
-      if (backward) offset[axis] = -std::max(offset[axis], -kLargest * kLargest);
+      offset[axis] = std::max(offsets[3 * t + axis], -kLargest * kLargest);
+      if (problem.circular) offset[axis] = modulo(offsets[3 * t + axis], problem.in[axis]);
+      if (up) offset[axis] = problem.circular ? modulo(-offset[axis], problem.in[axis]) : -offset[axis];
       reaches = reaches && axes[axis].reaches(offset[axis]);
     }
     if (!reaches) continue;
     const auto [found, is_new] = groups.try_emplace({offset[0], offset[1]}, static_cast<int64_t>(groups.size()));
     if (is_new) row_offsets.insert(row_offsets.end(), offset, offset + 2);
-    taps_.push_back(t);
+    taps.push_back({t, found->second, 0, 0, 0});
     column_offsets.push_back(offset[2]);
-    group.push_back(found->second);
   }
-  find_columns(axes[2], column_offsets, group);
+  table_.groups = static_cast<int64_t>(groups.size());
+  taps = find_columns(axes[2], std::move(taps), column_offsets);
+  table_.taps = static_cast<int64_t>(taps.size());
+  std::vector<int64_t> start(static_cast<size_t>(table_.phases * table_.groups + 1), 0);
+  for (const Tap& tap : taps) {
+    stored_.push_back(tap.stored);
+    shift_.push_back(tap.shift);
+    ++start[static_cast<size_t>(tap.phase * table_.groups + tap.group + 1)];
+  }
+  for (size_t i = 1; i < start.size(); ++i)
+    start[i] += start[i - 1];
+  if (op == ConvOp::weight_grad) add_chunks(start);
+  table_.pitch = table_.stretches * (table_.length + table_.pad);
+  if (axes[0].source * axes[1].source >= kLargest / (table_.pitch + table_.pad))
+    throw std::invalid_argument("the map is too large");
+  for (const Tap& tap : taps)
+    at_.push_back(static_cast<int32_t>(tap.stretch * (table_.length + table_.pad) + table_.pad + tap.shift));
+  add_spans(start);
   find_rows(axes, row_offsets);
-  add_spans();
   table_.first = first_.data();
   table_.phase_width = phase_width_.data();
-  table_.row_base = row_base_.data();
-  table_.row_list = row_list_.data();
-  table_.list = list_.data();
+  table_.stored = stored_.data();
+  table_.shift = shift_.data();
+  table_.at = at_.data();
   table_.span = span_.data();
-  table_.entries = entries_.data();
+  table_.chunk = chunk_.data();
+  table_.chunks = chunks_.data();
+  table_.row = row_.data();
+  table_.row_taps = row_taps_.data();
 }
 
-// Which stretch of columns each tap reads, from which element on, for every phase of the result.
-void DirectPlan::find_columns(const Axis& axis, const std::vector<int64_t>& offsets,
-                              const std::vector<int64_t>& group) {
+// Which stretch of columns each tap reads, from which element on, and which phase of the result reads it.
+std::vector<DirectPlan::Tap> DirectPlan::find_columns(const Axis& axis, std::vector<Tap> taps,
+                                                      const std::vector<int64_t>& offsets) {
   const int64_t s = axis.stride;
   table_.source_width = axis.source;
   table_.result_width = axis.result;
@@ -104,93 +124,98 @@ void DirectPlan::find_columns(const Axis& axis, const std::vector<int64_t>& offs
   table_.step = axis.up ? 1 : s;
   table_.phase_step = axis.up ? s : 1;
   table_.phases = std::min(table_.phase_step, axis.result);
-  columns_.resize(static_cast<size_t>(table_.phases));
   std::map<int64_t, int64_t> stretches;
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    const int64_t offset = axis.circular ? modulo(offsets[i], axis.source) : offsets[i];
-    if (axis.up) {
-      stretches[0] = 0;
-      const int64_t phase = modulo(-offset, s);
-      if (phase < table_.phases)
-        columns_[static_cast<size_t>(phase)].push_back({taps_[i], group[i], 0, (phase + offset) / s});
-    } else {
-      const int64_t first = modulo(offset, s);
-      const auto [found, is_new] = stretches.try_emplace(first, static_cast<int64_t>(stretches.size()));
-      columns_[0].push_back({taps_[i], group[i], found->second, floor_div(offset, s)});
-    }
+  for (size_t i = 0; i < taps.size(); ++i) {
+    Tap& tap = taps[i];
+    tap.phase = axis.up ? modulo(-offsets[i], s) : 0;
+    tap.shift = axis.up ? (tap.phase + offsets[i]) / s : floor_div(offsets[i], s);
+    const int64_t first = axis.up ? 0 : modulo(offsets[i], s);
+    tap.stretch = stretches.try_emplace(first, static_cast<int64_t>(stretches.size())).first->second;
   }
+  const auto read_by_nobody = [&](const Tap& tap) { return tap.phase >= table_.phases; };
+  taps.erase(std::remove_if(taps.begin(), taps.end(), read_by_nobody), taps.end());
+  std::stable_sort(taps.begin(), taps.end(), [](const Tap& a, const Tap& b) {
+    return std::tie(a.phase, a.group, a.shift) < std::tie(b.phase, b.group, b.shift);
+  });
   first_.resize(stretches.size());
   for (const auto& [first, stretch] : stretches)
     first_[static_cast<size_t>(stretch)] = first;
-  for (auto& columns : columns_)
-    std::stable_sort(columns.begin(), columns.end(), [](const Column& a, const Column& b) { return a.shift < b.shift; });
   table_.stretches = static_cast<int64_t>(first_.size());
   table_.length = axis.circular ? axis.result + (axis.source - 1) / s : (axis.source + table_.step - 1) / table_.step;
-  table_.pad = std::max<int64_t>(2 * kStep, table_.length / 8);
-  table_.pitch = table_.stretches * (table_.length + 2 * table_.pad);
+  table_.pad = axis.result > 2 * kStep ? 4 * kStep : 2 * kStep;  // the widest block of pixels
   for (int64_t phase = 0; phase < table_.phases; ++phase)
     phase_width_.push_back((axis.result - phase + table_.phase_step - 1) / table_.phase_step);
   table_.blocks = (phase_width_[0] + kStep - 1) / kStep;
+  return taps;
 }
 
-// The list of every result row: rows whose taps read source rows at the same distances share one.
+// A chunk is walked over the pixels that any of its taps reaches, so far apart taps waste some; but fewer than four
+// leave the processor waiting for sums. The pads hold what taps read beyond the pixels they reach.
+void DirectPlan::add_chunks(const std::vector<int64_t>& start) {
+  constexpr int64_t kFew = 4, kMost = 8;
+  for (size_t group = 0; group + 1 < start.size(); ++group) {
+    chunk_.push_back(static_cast<int64_t>(chunks_.size()));
+    for (int64_t first = start[group], end = start[group + 1]; first < end; first += chunks_.back().count) {
+      int64_t count = 1;
+      const auto spread = [&](int64_t last) {
+        return shift_[static_cast<size_t>(first + last)] - shift_[static_cast<size_t>(first)];
+      };
+      while (count < kMost && first + count < end &&
+             spread(count) <= (count < kFew ? table_.length * 3 / 4 : table_.length / 8))
+        ++count;
+      table_.pad = std::max(table_.pad, spread(count - 1));
+      chunks_.push_back({first, count});
+    }
+  }
+  chunk_.push_back(static_cast<int64_t>(chunks_.size()));
+}
+
+// In a group sorted by shift the taps that reach a block of pixels stand together.
+void DirectPlan::add_spans(const std::vector<int64_t>& start) {
+  span_.reserve(static_cast<size_t>(2 * table_.blocks) * (start.size() - 1));
+  for (size_t i = 0; i + 1 < start.size(); ++i) {
+    const int64_t begin = start[i], end = start[i + 1], phase = static_cast<int64_t>(i) / table_.groups;
+    const int64_t width = phase_width_[static_cast<size_t>(phase)];
+    int64_t from = end, to = end;
+    for (int64_t block = 0; block < table_.blocks; ++block) {
+      const int64_t first = kStep * block, last = std::min(first + kStep, width) - 1;
+      while (from > begin && shift_[static_cast<size_t>(from - 1)] + last >= 0)
+        --from;
+      while (to > begin && shift_[static_cast<size_t>(to - 1)] + first >= table_.length)
+        --to;
+      span_.push_back(static_cast<int32_t>(from));
+      span_.push_back(static_cast<int32_t>(to));
+    }
+  }
+}
+
+// The groups whose source row exists, for every row of the result.
 void DirectPlan::find_rows(const Axis* axes, const std::vector<int64_t>& row_offsets) {
   table_.source_rows = axes[0].source * axes[1].source;
   table_.result_rows = axes[0].result * axes[1].result;
-  if (table_.source_rows * table_.pitch >= kLargest) throw std::invalid_argument("the source map is too large");
-  const auto base = [](const Axis& axis, int64_t q) { return axis.up ? q / axis.stride : axis.stride * q; };
-  std::map<std::vector<int64_t>, int64_t> known;
-  std::vector<int64_t> shift(row_offsets.size() / 2);
-  list_.push_back(0);
+  row_.push_back(0);
   for (int64_t q = 0; q < table_.result_rows; ++q) {
-    const int64_t plane = q / axes[1].result, row = q % axes[1].result;
-    const int64_t origin = base(axes[0], plane) * axes[1].source + base(axes[1], row);
-    for (size_t g = 0; g < shift.size(); ++g) {
-      const int64_t from = axes[0].at(plane, row_offsets[2 * g]), at = axes[1].at(row, row_offsets[2 * g + 1]);
-      shift[g] = from == kNowhere || at == kNowhere ? kNowhere : from * axes[1].source + at - origin;
+    for (int64_t group = 0; group < table_.groups; ++group) {
+      const int64_t plane = axes[0].at(q / axes[1].result, row_offsets[static_cast<size_t>(2 * group)]);
+      const int64_t row = axes[1].at(q % axes[1].result, row_offsets[static_cast<size_t>(2 * group + 1)]);
+      if (plane == kNowhere || row == kNowhere) continue;
+      row_taps_.push_back({group, (plane * axes[1].source + row) * table_.pitch});
     }
-    const auto [found, is_new] = known.try_emplace(shift, static_cast<int64_t>(list_.size()) - 1);
-    if (is_new) add_lists(shift);
-    row_base_.push_back(origin * table_.pitch);
-    row_list_.push_back(found->second);
-  }
-}
-
-void DirectPlan::add_lists(const std::vector<int64_t>& row_shift) {
-  for (const auto& columns : columns_) {
-    for (const Column& column : columns) {
-      const int64_t rows = row_shift[static_cast<size_t>(column.group)];
-      if (rows == kNowhere) continue;
-      const int64_t at =
-          rows * table_.pitch + column.stretch * (table_.length + 2 * table_.pad) + table_.pad + column.shift;
-      entries_.push_back({static_cast<int32_t>(column.tap), static_cast<int32_t>(column.shift), at});
-    }
-    if (static_cast<int64_t>(entries_.size()) > kMostEntries)
+    if (static_cast<int64_t>(row_taps_.size()) > kMostRowTaps)
       throw std::invalid_argument("there are too many taps for so many rows");
-    list_.push_back(static_cast<int32_t>(entries_.size()));
+    row_.push_back(static_cast<int64_t>(row_taps_.size()));
   }
 }
 
-// In a list sorted by shift the taps that reach a block of pixels stand together.
-void DirectPlan::add_spans() {
-  const int64_t blocks = table_.blocks, lists = static_cast<int64_t>(list_.size()) - 1;
-  span_.resize(static_cast<size_t>(2 * blocks * lists));
-  int32_t* span = span_.data();
-  for (int64_t i = 0; i < lists; ++i) {
-    const TapEntry* const begin = entries_.data() + list_[static_cast<size_t>(i)];
-    const TapEntry* const end = entries_.data() + list_[static_cast<size_t>(i) + 1];
-    const int64_t width = phase_width_[static_cast<size_t>(i % table_.phases)];
-    const TapEntry *from = end, *to = end;
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t first = kStep * block, last = std::min(first + kStep, width) - 1;
-      while (from > begin && from[-1].shift + last >= 0)
-        --from;
-      while (to > begin && to[-1].shift + first >= table_.length)
-        --to;
-      *span++ = static_cast<int32_t>(from - begin);
-      *span++ = static_cast<int32_t>(to - begin);
-    }
-  }
+void put_axes(const std::vector<int64_t>& sizes, int64_t put[3]) {
+  for (size_t axis = 0; axis < 3; ++axis)
+    put[axis] = axis + sizes.size() < 3 ? 1 : sizes[axis + sizes.size() - 3];
+}
+std::vector<int64_t> offset_triples(const std::vector<int64_t>& offsets, size_t axes) {
+  std::vector<int64_t> triples(offsets.size() / axes * 3, 0);
+  for (size_t i = 0; i < offsets.size(); ++i)
+    triples[i / axes * 3 + 3 - axes + i % axes] = offsets[i];
+  return triples;
 }
 
 }  // namespace dash

@@ -7,19 +7,20 @@
 namespace dash {
 namespace DASH_ISA {
 
-// Weights as the inner loops read them: [set][block][channel][tap][kJ], a block being kJ result vectors.
+// Weights as the inner loops read them: [set][block][channel][tap][kJ], a block being kJ result vectors, the taps those
+// of the table.
 template <class T, Lane kLane, int kJ>
 struct WeightPacker {
   using Unit = Units<T, kLane>;
   using Weight = typename Unit::Weight;
+  const TapTable& table;
   const Unit& units;
   const bool forward;
 
   int64_t blocks() const { return ceil_div(units.vectors(), kJ); }
-  int64_t channel_size() const { return units.taps * kJ; }
+  int64_t channel_size() const { return table.taps * kJ; }
   int64_t block_size() const { return units.depth * channel_size(); }
-  int64_t size() const { return units.weight_sets() * blocks() * block_size(); }
-  int64_t at(int64_t set, int64_t block) const { return (set * blocks() + block) * block_size(); }
+  int64_t set_size() const { return blocks() * block_size(); }
 
   // Row of the weights as stored: (out, in / groups) of the convolution.
   int64_t row(int64_t group, int64_t result, int64_t channel) const {
@@ -29,37 +30,34 @@ struct WeightPacker {
   // The rows of the lanes of one result vector. Lanes of Lane::units past the last unit hold some group too: nobody
   // reads their result.
   Lanes<T> lanes(int64_t set, int64_t vector, int64_t channel) const {
-    const int64_t result = vector * Unit::kWidthLanes;
-    if constexpr (kLane == Lane::results) {
-      return Lanes<T>::strided((forward ? units.depth : 1) * units.taps, units.width - result);
-    } else {
-      Lanes<T> lanes;
-      lanes.count = kLanes<T>;
-      for (int l = 0; l < kLanes<T>; ++l)
-        lanes.offset[l] = row((set * kLanes<T> + l) % units.groups, result, channel) * units.taps;
-      return lanes;
-    }
+    Lanes<T> lanes;
+    lanes.count = kLane == Lane::results ? smaller(kLanes<T>, units.width - vector * kLanes<T>) : kLanes<T>;
+    for (int l = 0; l < kLanes<T>; ++l)
+      lanes.offset[l] =
+          units.taps * (kLane == Lane::results ? row(set, vector * kLanes<T> + l, channel)
+                                               : row((set * kLanes<T> + l) % units.groups, vector, channel));
+    return lanes;
   }
 
   void pack(const T* weight, Weight* packed, Vec<T>* scratch, const Workers& workers) const {
-    const int64_t depth = units.depth, taps = units.taps, padded = blocks() * kJ;
-    parallel_pieces(workers, units.weight_sets() * padded * depth, [&](int64_t worker, int64_t begin, int64_t end) {
+    const int64_t depth = units.depth, padded = blocks() * kJ;
+    parallel_pieces(workers, units.sets * padded * depth, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t set = i / (padded * depth), vector = i / depth % padded, channel = i % depth;
-        Weight* const to = packed + at(set, vector / kJ) + channel * channel_size() + vector % kJ;
+        Weight* const to =
+            packed + set * set_size() + vector / kJ * block_size() + channel * channel_size() + vector % kJ;
         if (vector >= units.vectors()) {
-          for (int64_t t = 0; t < taps; ++t)
+          for (int64_t t = 0; t < table.taps; ++t)
             to[t * kJ] = Weight{};
         } else if constexpr (kLane == Lane::samples) {
-          const T* const from = weight + row(set, vector, channel) * taps;
-          for (int64_t t = 0; t < taps; ++t)
-            to[t * kJ] = from[t];
+          const T* const from = weight + row(set, vector, channel) * units.taps;
+          for (int64_t t = 0; t < table.taps; ++t)
+            to[t * kJ] = from[table.stored[t]];
         } else {
-          const int64_t first = kLane == Lane::results ? row(set, vector * kLanes<T>, channel) * taps : 0;
-          Vec<T>* const in_lanes = scratch + worker * taps;
-          load_lanes(weight + first, lanes(set, vector, channel), taps, in_lanes);
-          for (int64_t t = 0; t < taps; ++t)
-            to[t * kJ] = in_lanes[t];
+          Vec<T>* const in_lanes = scratch + worker * units.taps;
+          load_lanes(weight, lanes(set, vector, channel), units.taps, in_lanes);
+          for (int64_t t = 0; t < table.taps; ++t)
+            to[t * kJ] = in_lanes[table.stored[t]];
         }
       }
     });
@@ -71,7 +69,6 @@ struct DirectTransfer {
   using Unit = Units<T, kLane>;
   using Pixel = typename Unit::Pixel;
   using Weight = typename Unit::Weight;
-  static constexpr int64_t kBlock = kPixels<kJ>;
 
   const TapTable& table;
   const Unit units;
@@ -79,70 +76,98 @@ struct DirectTransfer {
   const SourceLoader<T, Pixel> loader;
 
   DirectTransfer(const TapTable& taps, const UnitShape& shape, bool forward)
-      : table(taps), units(shape), packer{units, forward}, loader{taps} {}
+      : table(taps), units(shape), packer{taps, units, forward}, loader{taps} {}
+  DirectTransfer(const DirectTransfer&) = delete;
 
   int64_t bands() const { return ceil_div(table.result_rows, band_rows(table)); }
   int64_t band_size() const { return band_rows(table) * table.result_width; }
+  // Whole vectors, so that every worker's is aligned.
+  int64_t source_size() const { return ceil_div(units.depth * loader.size(), kLanes<T>) * kLanes<T>; }
 
   struct Worker {
     Pixel* source;
-    Vec<T>*chunk, *band;
+    Vec<T>*chunk, *band;  // band: kJ result vectors
   };
   struct Workspace {
     Weight* weights;
     Vec<T>* weight_scratch;
-    Pixel* sources;
-    Vec<T>*chunks, *bands;
+    Worker workers;  // the first one's: those of the others follow
   };
+  Worker make_workers(Arena& arena, int64_t count) const {
+    return {arena.take<Pixel>(count * source_size()), arena.take<Vec<T>>(count * loader.scratch()),
+            arena.take<Vec<T>>(count * kJ * band_size())};
+  }
+  Worker worker(const Worker& first, int64_t i) const {
+    return {first.source + i * source_size(), first.chunk + i * loader.scratch(), first.band + i * kJ * band_size()};
+  }
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
-    w.weights = arena.take<Weight>(packer.size());
+    w.weights = arena.take<Weight>(units.sets * packer.set_size());
     w.weight_scratch = arena.take<Vec<T>>(count * units.taps);
-    w.sources = arena.take<Pixel>(count * padded_source());
-    w.chunks = arena.take<Vec<T>>(count * loader.scratch());
-    w.bands = arena.take<Vec<T>>(count * kJ * band_size());
+    w.workers = make_workers(arena, count);
     return w;
   }
-  // Whole vectors, so that every worker's is aligned.
-  int64_t padded_source() const { return ceil_div(units.depth * loader.size(), kLanes<T>) * kLanes<T>; }
 
-  // kJ result vectors of one row.
+  // kP pixels, or what is left of them, of kJ result vectors in one phase of a row.
+  template <int kP>
+  void compute_pixels(int64_t y, int64_t phase, int64_t k, const Pixel* source, const Weight* weights,
+                      Vec<T>* row) const {
+    const int64_t block = k / kStep, last = smaller(kP / kStep, table.blocks - block) - 1;
+    const PixelSum<Pixel, Weight> from{table,
+                                       table.row_taps + table.row[y],
+                                       table.row_taps + table.row[y + 1],
+                                       table.span + 2 * (phase * table.groups * table.blocks + block),
+                                       2 * last,
+                                       units.depth,
+                                       source + k,
+                                       loader.size(),
+                                       weights};
+    PixelBlock<T, kJ, kP> total;
+    sum_pixels(from, total);
+    const int64_t left = table.phase_width[phase] - k;
+    if (left >= kP && table.phase_step == 1) {  // of constant size: the sums are stored straight from registers
+#pragma GCC unroll 2
+      for (int j = 0; j < kJ; ++j)
+#pragma GCC unroll 16
+        for (int i = 0; i < kP; ++i)
+          row[j * band_size() + k + i] = total.sum[j][i];
+      return;
+    }
+    for (int j = 0; j < kJ; ++j)
+      for (int64_t i = 0; i < smaller(kP, left); ++i)
+        row[j * band_size() + phase + table.phase_step * (k + i)] = total.sum[j][i];
+  }
+  // The narrowest block that holds what is left of a row: pixels beyond its end would be summed for nothing.
   void compute_row(int64_t y, const Pixel* source, const Weight* weights, Vec<T>* row) const {
-    const int64_t blocks = table.blocks;
+    constexpr int kMost = kMostPixels<kJ>;
     for (int64_t phase = 0; phase < table.phases; ++phase) {
-      const int64_t list = table.row_list[y] + phase, width = table.phase_width[phase];
-      const TapEntry* const entries = table.entries + table.list[list];
-      const int32_t* const span = table.span + 2 * blocks * list;
-      for (int64_t k = 0; k < width; k += kBlock) {
-        const int64_t block = k / kStep, last = smaller(block + kBlock / kStep, blocks) - 1;
-        Vec<T> total[kJ][kBlock] = {};
-        add_products<T, kJ>(entries + span[2 * last], entries + span[2 * block + 1], units.depth,
-                            source + table.row_base[y] + k, loader.size(), weights, packer.channel_size(), total);
-        for (int64_t i = 0; i < smaller(kBlock, width - k); ++i)
-          for (int j = 0; j < kJ; ++j)
-            row[j * band_size() + phase + table.phase_step * (k + i)] = total[j][i];
+      for (int64_t k = 0, left = table.phase_width[phase]; left > 0; k += kMost, left -= kMost) {
+        if (left > kMost / 2 || kMost == kStep)
+          compute_pixels<kMost>(y, phase, k, source, weights, row);
+        else if (left > kMost / 4 || kMost == 2 * kStep)
+          compute_pixels<larger(kMost / 2, kStep)>(y, phase, k, source, weights, row);
+        else
+          compute_pixels<kStep>(y, phase, k, source, weights, row);
       }
     }
   }
 
-  void load_item(int64_t item, const T* source, const Worker& worker) const {
+  void load_item(const Item& item, const T* source, const Worker& worker) const {
     const int64_t area = table.source_rows * table.source_width;
+    const Lanes<T> lanes = units.unit_lanes(item, units.depth, area);
     for (int64_t c = 0; c < units.depth; ++c)
-      loader.load(source + units.source_map(item, c) * area, units.unit_lanes(item, units.depth, area),
-                  worker.source + c * loader.size(), worker.chunk);
+      loader.load(source + units.source_map(item, c) * area, lanes, worker.source + c * loader.size(), worker.chunk);
   }
 
-  void compute_band(int64_t item, int64_t band, const Workspace& w, const Worker& worker, T* result) const {
+  void compute_band(const Item& item, int64_t band, const Weight* weights, const Worker& worker, T* result) const {
     const int64_t width = table.result_width, area = table.result_rows * width;
     const int64_t y0 = band * band_rows(table), rows = smaller(band_rows(table), table.result_rows - y0);
     for (int64_t block = 0; block < packer.blocks(); ++block) {
-      const Weight* const weights = w.weights + packer.at(units.weight_set(item), block);
       for (int64_t y = 0; y < rows; ++y)
-        compute_row(y0 + y, worker.source, weights, worker.band + y * width);
+        compute_row(y0 + y, worker.source, weights + block * packer.block_size(), worker.band + y * width);
       for (int64_t vector = block * kJ; vector < smaller(block * kJ + kJ, units.vectors()); ++vector)
-        store_lanes(result + units.result_map(item, vector) * area + y0 * width,
-                    units.result_lanes(item, vector, area), rows * width,
-                    worker.band + vector % kJ * band_size(), T(1));
+        store_lanes(result + units.result_map(item, vector) * area + y0 * width, units.result_lanes(item, vector, area),
+                    rows * width, worker.band + vector % kJ * band_size(), T(1));
     }
   }
 
@@ -150,13 +175,13 @@ struct DirectTransfer {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
     packer.pack(weight, w.weights, w.weight_scratch, workers);
-    parallel_pieces(workers, units.items() * bands(), [&](int64_t piece, int64_t begin, int64_t end) {
-      const Worker worker{w.sources + piece * padded_source(), w.chunks + piece * loader.scratch(),
-                          w.bands + piece * kJ * band_size()};
-      loader.clear(worker.source, units.depth);
+    parallel_pieces(workers, units.items * bands(), [&](int64_t piece, int64_t begin, int64_t end) {
+      const Worker own = worker(w.workers, piece);
+      loader.clear(own.source, units.depth);
       for (int64_t i = begin; i < end; ++i) {
-        if (i == begin || i % bands() == 0) load_item(i / bands(), source, worker);
-        compute_band(i / bands(), i % bands(), w, worker, result);
+        const Item item = units.item(i / bands());
+        if (i == begin || i % bands() == 0) load_item(item, source, own);
+        compute_band(item, i % bands(), w.weights + item.set * packer.set_size(), own, result);
       }
     });
   }

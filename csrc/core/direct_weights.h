@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The gradient of the weights as direct sums: every tap's products of pixels, summed over pixels and samples.
+// The gradient of the weights as direct sums: every tap's products of pixels, summed over pixels and samples. Sums go
+// through three stages (a run, some runs, the rest), so that their rounding hardly grows with their number.
 #pragma once
 #include "direct_transfer.h"
 
@@ -18,73 +19,105 @@ template <class T, Lane kLane, int kJ>
 struct DirectWeightGrad {
   using Unit = Units<T, kLane>;
   using Pixel = typename Unit::Pixel;
+  static constexpr int64_t kCarry = 64;  // runs that the middle stage sums
 
-  // Source is the input, result the output, as in the forward direction: its tables and its order of weights serve.
+  // Source is the input, result the output, as in the forward direction: its order of weights serves for the sums.
   const DirectTransfer<T, kLane, kJ> transfer;
   const TapTable& table;
   const Unit& units;
 
-  // Sums of so many runs are carried over to a second sum.
-  static constexpr int64_t kCarry = 64;
-
   DirectWeightGrad(const TapTable& taps, const UnitShape& shape)
       : transfer(taps, shape, true), table(taps), units(transfer.units) {}
 
+  int64_t set_size() const { return transfer.packer.set_size(); }
+
   struct Workspace {
-    Vec<T>*partial, *total;  // per worker, in the order of packed weights
-    Pixel* sources;
-    Vec<T>*chunks, *bands, *rows;
+    Vec<T>*partial, *total;  // of every worker: one set, all sets
+    Vec<T>* rows;            // [workers][taps as stored]
+    RowPair* pairs;          // [workers][rows of a band]
+    Stream* streams;         // [taps]: of the first channel
+    typename DirectTransfer<T, kLane, kJ>::Worker maps;
+  };
+  // What one worker adds up from.
+  struct Buffers {
+    typename DirectTransfer<T, kLane, kJ>::Worker maps;
+    RowPair* pairs;
+    const Stream* streams;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
-    w.partial = arena.take<Vec<T>>(count * transfer.packer.size());
-    w.total = arena.take<Vec<T>>(count * transfer.packer.size());
-    w.sources = arena.take<Pixel>(count * transfer.padded_source());
-    w.chunks = arena.take<Vec<T>>(count * transfer.loader.scratch());
-    w.bands = arena.take<Vec<T>>(count * kJ * transfer.band_size());
+    w.partial = arena.take<Vec<T>>(count * set_size());
+    w.total = arena.take<Vec<T>>(count * units.sets * set_size());
     w.rows = arena.take<Vec<T>>(count * units.taps);
+    w.pairs = arena.take<RowPair>(count * band_rows(table));
+    w.streams = arena.take<Stream>(table.taps);
+    w.maps = transfer.make_workers(arena, count);
     return w;
   }
 
-  // Products of kJ vectors of gradients along row y with the input, for all channels and taps.
-  void add_row(int64_t y, const Pixel* source, const Vec<T>* gradient, Vec<T>* sums) const {
-    const int64_t list = table.row_list[y];
-    const TapEntry* e = table.entries + table.list[list];
-    const TapEntry* const end = table.entries + table.list[list + 1];
-    while (e < end) {
-      int64_t count = 1;  // neighbouring taps read nearly the same pixels: their common range wastes little
-      while (count < kTaps && e + count < end && e[count].shift - e->shift <= table.pad)
-        ++count;
-      const int64_t from = larger(0, -e[count - 1].shift), to = smaller(table.result_width, table.length - e->shift);
-      for (int64_t c = 0; c < units.depth; ++c)
-        for (int64_t k = from; k < to; k += kRun)
-          correlate<T, kJ>(count, e, source + c * transfer.loader.size() + table.row_base[y], gradient,
-                           transfer.band_size(), k, smaller(k + kRun, to), sums + c * transfer.packer.channel_size());
-      e += count;
-    }
+  void load_gradient(const Item& item, int64_t vector, int64_t y0, int64_t rows, const T* gradient,
+                     Vec<T>* in_lanes) const {
+    const int64_t width = table.result_width, area = table.result_rows * width;
+    if (vector < units.vectors())
+      return load_lanes(gradient + units.result_map(item, vector) * area + y0 * width,
+                        units.result_lanes(item, vector, area), rows * width, in_lanes);
+    for (int64_t k = 0; k < rows * width; ++k)
+      in_lanes[k] = Vec<T>{};
   }
 
-  void add_band(int64_t item, int64_t band, const T* gradient, const Pixel* source, Vec<T>* in_lanes,
-                Vec<T>* sums) const {
-    const int64_t width = table.result_width, area = table.result_rows * width, band_size = transfer.band_size();
-    const int64_t y0 = band * band_rows(table), rows = smaller(band_rows(table), table.result_rows - y0);
-    for (int64_t block = 0; block < transfer.packer.blocks(); ++block) {
-      for (int64_t j = 0; j < kJ; ++j) {
-        const int64_t vector = block * kJ + j;
-        if (vector < units.vectors())
-          load_lanes(gradient + units.result_map(item, vector) * area + y0 * width,
-                     units.result_lanes(item, vector, area), rows * width, in_lanes + j * band_size);
+  // Where the rows y0 .. of the result meet those that the taps of a group read.
+  int64_t pair_rows(int64_t group, int64_t y0, int64_t rows, RowPair* pairs) const {
+    int64_t count = 0;
+    for (int64_t y = 0; y < rows; ++y) {
+      const RowTaps *row = table.row_taps + table.row[y0 + y], *const end = table.row_taps + table.row[y0 + y + 1];
+      int64_t low = 0, high = end - row;  // a row lists its groups in order
+      while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (row[middle].group < group)
+          low = middle + 1;
         else
-          for (int64_t k = 0; k < rows * width; ++k)
-            in_lanes[j * band_size + k] = Vec<T>{};
+          high = middle;
       }
-      for (int64_t y = 0; y < rows; ++y)
-        add_row(y0 + y, source, in_lanes + y * width, sums + transfer.packer.at(units.weight_set(item), block));
+      if (row + low != end && row[low].group == group) pairs[count++] = {row[low].at, y * table.result_width};
     }
+    return count;
+  }
+
+  // Products of kJ vectors of gradients in a band with the input, for all channels and taps.
+  void add_band(int64_t y0, int64_t rows, const Buffers& own, Vec<T>* sums) const {
+    for (int64_t group = 0; group < table.groups; ++group) {
+      const int64_t row_count = pair_rows(group, y0, rows, own.pairs);
+      if (row_count == 0) continue;
+      for (int64_t i = table.chunk[group]; i < table.chunk[group + 1]; ++i) {
+        const int64_t end = table.chunks[i].first + table.chunks[i].count;
+        for (int64_t tap = table.chunks[i].first; tap < end; tap += kMostStreams)
+          add_taps(tap, smaller(kMostStreams, end - tap), row_count, own, sums);
+      }
+    }
+  }
+  // Where taps are few, several channels are walked at once.
+  void add_taps(int64_t tap, int64_t count, int64_t row_count, const Buffers& own, Vec<T>* sums) const {
+    const int64_t from = larger(0, -table.shift[tap + count - 1]);
+    const int64_t to = smaller(table.result_width, table.length - table.shift[tap]);
+    const int64_t together = smaller(units.depth, kMostStreams / count);
+    Stream several[kMostStreams];
+    const Stream* streams = own.streams + tap;
+    if (together > 1) {
+      for (int64_t i = 0; i < together * count; ++i)
+        several[i] = {streams[i % count].at + i / count * transfer.loader.size(),
+                      streams[i % count].sum + i / count * transfer.packer.channel_size()};
+      streams = several;
+    }
+    for (int64_t c = 0; c < units.depth; c += together)
+      for (int64_t k = from; k < to; k += kRun)
+        correlate<T, kJ>(
+            Walk<T, Pixel>{own.pairs, row_count, own.maps.source + c * transfer.loader.size(), own.maps.band,
+                           transfer.band_size(), k, smaller(k + kRun, to), sums + c * transfer.packer.channel_size()},
+            streams, smaller(together, units.depth - c) * count);
   }
 
   void carry(Vec<T>* partial, Vec<T>* total) const {
-    for (int64_t i = 0; i < transfer.packer.size(); ++i) {
+    for (int64_t i = 0; i < set_size(); ++i) {
       total[i] += partial[i];
       partial[i] = Vec<T>{};
     }
@@ -93,68 +126,71 @@ struct DirectWeightGrad {
   void run(const T* gradient, const T* x, T* result, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
-    const int64_t size = transfer.packer.size(), bands = transfer.bands(), tasks = units.items() * bands;
-    const int64_t pieces = larger(1, smaller(workers.count, tasks));
-    const int64_t runs_per_band = band_rows(table) * ceil_div(table.result_width, kRun);
+    const int64_t bands = transfer.bands(), tasks = units.items * bands, step = band_rows(table);
+    const int64_t runs_per_band = ceil_div(table.result_width, kRun);
+    for (int64_t t = 0; t < table.taps; ++t)
+      w.streams[t] = {table.at[t], t * kJ};
     parallel_pieces(workers, tasks, [&](int64_t piece, int64_t begin, int64_t end) {
-      const typename DirectTransfer<T, kLane, kJ>::Worker worker{
-          w.sources + piece * transfer.padded_source(), w.chunks + piece * transfer.loader.scratch(),
-          w.bands + piece * kJ * transfer.band_size()};
-      Vec<T>*const partial = w.partial + piece * size, *const total = w.total + piece * size;
-      for (int64_t i = 0; i < size; ++i)
-        partial[i] = total[i] = Vec<T>{};
-      transfer.loader.clear(worker.source, units.depth);
+      const Buffers own{transfer.worker(w.maps, piece), w.pairs + piece * step, w.streams};
+      Vec<T>*const partial = w.partial + piece * set_size(), *const total = w.total + piece * units.sets * set_size();
+      for (int64_t i = 0; i < set_size(); ++i)
+        partial[i] = Vec<T>{};
+      for (int64_t i = 0; i < units.sets * set_size(); ++i)
+        total[i] = Vec<T>{};
+      transfer.loader.clear(own.maps.source, units.depth);
       int64_t runs = 0;
       for (int64_t i = begin; i < end; ++i) {
-        if (i == begin || i % bands == 0) transfer.load_item(i / bands, x, worker);
-        add_band(i / bands, i % bands, gradient, worker.source, worker.band, partial);
+        const Item item = units.item(i / bands);
+        if (i == begin || i % bands == 0) transfer.load_item(item, x, own.maps);
+        const int64_t y0 = i % bands * step, rows = smaller(step, table.result_rows - y0);
+        for (int64_t block = 0; block < transfer.packer.blocks(); ++block) {
+          for (int64_t j = 0; j < kJ; ++j)
+            load_gradient(item, block * kJ + j, y0, rows, gradient, own.maps.band + j * transfer.band_size());
+          add_band(y0, rows, own, partial + block * transfer.packer.block_size());
+        }
         runs += runs_per_band;
-        if (runs < kCarry && i + 1 < end) continue;
-        carry(partial, total);
+        const bool set_ends = i + 1 == end || units.item((i + 1) / bands).set != item.set;
+        if (runs < kCarry && !set_ends) continue;
+        carry(partial, total + item.set * set_size());
         runs = 0;
       }
     });
-    finish(w, pieces, result, workers);
+    finish(w, larger(1, smaller(workers.count, tasks)), result, workers);
   }
 
   // Adds up the workers, in order, and puts sums where the weights of their lanes are.
   void finish(const Workspace& w, int64_t pieces, T* result, const Workers& workers) const {
-    const auto& packer = transfer.packer;
-    const int64_t size = packer.size(), padded = packer.blocks() * kJ, depth = units.depth, taps = units.taps;
-    const int64_t rows = units.weight_sets() * padded * depth;
-    if (kLane == Lane::units)
-      for (int64_t i = 0; i < units.groups * units.width * depth * taps; ++i)
-        result[i] = T(0);
+    const int64_t depth = units.depth, vectors = units.vectors(), rows = units.sets * vectors * depth;
     const auto finish_rows = [&](int64_t worker, int64_t begin, int64_t end) {
-      Vec<T>* const sums = w.rows + worker * taps;
+      Vec<T>* const sums = w.rows + worker * units.taps;
+      for (int64_t t = 0; t < units.taps; ++t)
+        sums[t] = Vec<T>{};  // taps that reach nothing stay so
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t set = i / (padded * depth), vector = i / depth % padded, channel = i % depth;
-        if (vector >= units.vectors()) continue;
-        const Vec<T>* from = w.total + packer.at(set, vector / kJ) + channel * packer.channel_size() + vector % kJ;
-        for (int64_t t = 0; t < taps; ++t) {
-          sums[t] = from[t * kJ];
+        const int64_t set = i / (vectors * depth), vector = i / depth % vectors, channel = i % depth;
+        const Vec<T>* from = w.total + set * set_size() + vector / kJ * transfer.packer.block_size() +
+                             channel * transfer.packer.channel_size() + vector % kJ;
+        for (int64_t t = 0; t < table.taps; ++t) {
+          Vec<T> sum = from[t * kJ];
           for (int64_t piece = 1; piece < pieces; ++piece)
-            sums[t] += from[t * kJ + piece * size];
+            sum += from[t * kJ + piece * units.sets * set_size()];
+          sums[table.stored[t]] = sum;
         }
         put(set, vector, channel, sums, result);
       }
     };
-    if (kLane == Lane::units)
-      finish_rows(0, 0, rows);  // several vectors hold parts of one weight
-    else
-      parallel_pieces(workers, rows, finish_rows);
+    if (kLane != Lane::units) return parallel_pieces(workers, rows, finish_rows);
+    for (int64_t i = 0; i < units.groups * units.width * depth * units.taps; ++i)
+      result[i] = T(0);
+    finish_rows(0, 0, rows);  // several vectors hold parts of one weight
   }
   void put(int64_t set, int64_t vector, int64_t channel, const Vec<T>* sums, T* result) const {
-    const auto& packer = transfer.packer;
+    const Lanes<T> lanes = transfer.packer.lanes(set, vector, channel);
     if constexpr (kLane == Lane::results) {
-      store_lanes(result + packer.row(set, vector * kLanes<T>, channel) * units.taps,
-                  packer.lanes(set, vector, channel), units.taps, sums, T(1));
+      store_lanes(result, lanes, units.taps, sums, T(1));
     } else if constexpr (kLane == Lane::samples) {
-      T* const row = result + packer.row(set, vector, channel) * units.taps;
       for (int64_t t = 0; t < units.taps; ++t)
-        row[t] = lane_sum<T>(sums[t]);
+        result[transfer.packer.row(set, vector, channel) * units.taps + t] = lane_sum<T>(sums[t]);
     } else {
-      const Lanes<T> lanes = packer.lanes(set, vector, channel);
       for (int l = 0; l < kLanes<T>; ++l)
         for (int64_t t = 0; t < units.taps; ++t)
           result[lanes.offset[l] + t] += sums[t][l];

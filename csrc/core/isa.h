@@ -20,7 +20,7 @@ struct KernelTable {
   void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const T* a, const T* b, T* result, void* workspace,
                    const Workers&);
 
-  // The same as direct sums. The table is the input gradient's for that operator, the forward one for the others.
+  // The same as direct sums. The table is the operator's own.
   int64_t (*direct_workspace)(ConvOp, const DirectProblem&, const TapTable&, int64_t workers);
   void (*direct_convolve)(ConvOp, const DirectProblem&, const TapTable&, const T* a, const T* b, T* result,
                           void* workspace, const Workers&);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The operators of the direct sums. Like those of ops_cpu.cpp they check, find memory and threads, and have no autograd.
+// The operators of the direct sums. Like those of ops_cpu.cpp they check, find memory and threads, and have no
+// autograd.
 #include "../core/direct_plan.h"
 #include "tensors.h"
 #include "workspace.h"
@@ -28,19 +29,14 @@ struct DirectCall {
     problem.groups = groups;
     problem.num_taps = num_taps;
     problem.circular = circular;
-    const size_t first = 3 - axes;
-    for (size_t axis = 0; axis < 3; ++axis) {
-      problem.in[axis] = axis < first ? 1 : in[axis - first];
-      problem.out[axis] = axis < first ? 1 : out[axis - first];
-      problem.stride[axis] = axis < first ? 1 : stride[axis - first];
-    }
-    offsets.assign(3 * static_cast<size_t>(num_taps), 0);
-    for (size_t i = 0; i < flat_offsets.size(); ++i)
-      offsets[i / axes * 3 + first + i % axes] = flat_offsets[i];
+    put_axes(in, problem.in);
+    put_axes(out, problem.out);
+    put_axes(stride, problem.stride);
+    offsets = offset_triples(flat_offsets, axes);
   }
 
   void run(const Tensor& a, const Tensor& b, const Tensor& result) const {
-    const DirectPlan plan(problem, which == ConvOp::input_grad, offsets.data());
+    const DirectPlan plan(which, problem, offsets.data());
     const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
     const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
     dispatch(op, left, right, [&](auto type) {
@@ -99,7 +95,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
       "direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int groups, bool circular) "
       "-> Tensor");
   m.def(
-      "direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int groups, "
+      "direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int "
+      "groups, "
       "bool circular) -> Tensor");
   m.def(
       "direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int groups, bool circular) "

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/direct_plan.h"
 #include "../core/isa.h"
 #include "../core/plan.h"
 
@@ -93,6 +94,47 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
   return result;
 }
 
+// The same as direct sums, of maps of one to three axes; offsets holds one number per axis and tap.
+template <class T>
+py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
+                      const Ints& out, const Ints& stride, int64_t groups, bool circular, const std::string& isa,
+                      int64_t workers) {
+  const size_t axes = in.size();
+  if (axes < 1 || axes > 3 || out.size() != axes || stride.size() != axes || offsets.size() % axes || workers < 1)
+    throw std::invalid_argument("sizes and stride take one to three entries, offsets as many per tap, workers a count");
+  const ConvOp op = op_by_name(op_name);
+  const bool weights_out = op == ConvOp::weight_grad;
+  const auto maps = static_cast<py::ssize_t>(axes) + 2;
+  if (a.ndim() != maps || b.ndim() != (weights_out ? maps : 3) || groups < 1)
+    throw std::invalid_argument("maps have two axes more than sizes, taps 3; groups is at least 1");
+  DirectProblem problem{};
+  problem.batch = a.shape(0);
+  problem.groups = groups;
+  problem.num_taps = static_cast<int64_t>(offsets.size() / axes);
+  problem.circular = circular;
+  problem.in_channels = weights_out ? b.shape(1) : op == ConvOp::forward ? a.shape(1) : b.shape(1) * groups;
+  problem.out_channels = op == ConvOp::forward ? b.shape(0) : a.shape(1);
+  put_axes(in, problem.in);
+  put_axes(out, problem.out);
+  put_axes(stride, problem.stride);
+  Ints x_shape = {problem.batch, problem.in_channels}, y_shape = {problem.batch, problem.out_channels};
+  x_shape.insert(x_shape.end(), in.begin(), in.end());
+  y_shape.insert(y_shape.end(), out.begin(), out.end());
+  const Ints taps_shape = {problem.out_channels, problem.in_channels / groups, problem.num_taps};
+  const auto has_shape = [](const Array<T>& array, const Ints& shape) {
+    return Ints(array.shape(), array.shape() + array.ndim()) == shape;
+  };
+  if (!has_shape(a, op == ConvOp::forward ? x_shape : y_shape) || !has_shape(b, weights_out ? x_shape : taps_shape))
+    throw std::invalid_argument("array shapes do not fit the sizes given");
+  const DirectPlan plan(op, problem, offset_triples(offsets, axes).data());
+  py::array_t<T> result(op == ConvOp::forward ? y_shape : weights_out ? taps_shape : x_shape);
+  const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
+  AlignedBuffer workspace(table.direct_workspace(op, problem, plan.table(), workers));
+  table.direct_convolve(op, problem, plan.table(), a.data(), b.data(), result.mutable_data(), workspace.get(),
+                        serial_workers(workers));
+  return result;
+}
+
 // One operator of the mixing family: "mix_taps" of (weight, mixture), "gather_taps" of (gradient, mixture),
 // "mixture_grad" of (gradient, weight); weights are (rows, packed), gradients (rows, lattice).
 template <class T>
@@ -151,6 +193,14 @@ PYBIND11_MODULE(_core, m) {
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);
+  const auto def_direct = [&m](auto function) {
+    m.def("direct", function, "One convolution as `convolve` computes it, by direct sums over the taps.", py::arg("op"),
+          py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
+          py::arg("out_size"), py::arg("stride"), py::arg("groups"), py::arg("circular"), py::arg("isa"),
+          py::arg("workers"));
+  };
+  def_direct(&dash::direct<float>);
+  def_direct(&dash::direct<double>);
   const auto def_mix = [&m](auto function) {
     m.def("mix", function, "One operator of the mixing family over (rows, packed) weights and (rows, lattice) taps.",
           py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("index"), py::arg("counts"),

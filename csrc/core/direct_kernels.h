@@ -99,8 +99,8 @@ struct Walk {
   const X* x;
   const Vec<T>* g;
   int64_t g_result;
-  int64_t from, to;  // pixels of every row
-  Vec<T>* sums;      // kJ of every stream
+  int64_t count;  // pixels of every row
+  Vec<T>* sums;   // kJ of every stream
 };
 
 template <class T, int kJ, int kStreams, class X>
@@ -112,12 +112,12 @@ void correlate(const Walk<T, X>& walk, const Stream* streams) {
     for (int j = 0; j < kJ; ++j)
       sum[j][t] = Vec<T>{};
   for (int64_t y = 0; y < walk.row_count; ++y) {
-    const Vec<T>* gradient = walk.g + walk.rows[y].gradient + walk.from;
-    const Vec<T>* const end = gradient + (walk.to - walk.from);
+    const Vec<T>* gradient = walk.g + walk.rows[y].gradient;
+    const Vec<T>* const end = gradient + walk.count;
     const X* pixel[kStreams];
 #pragma GCC unroll 8
     for (int t = 0; t < kStreams; ++t)
-      pixel[t] = walk.x + walk.rows[y].source + streams[t].at + walk.from;
+      pixel[t] = walk.x + walk.rows[y].source + streams[t].at;
     const int64_t g_result = walk.g_result;
     for (int64_t k = 0; gradient != end; ++gradient, ++k) {
 #pragma GCC unroll 8

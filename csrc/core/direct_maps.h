@@ -80,11 +80,30 @@ struct Units : UnitShape {
 };
 
 constexpr int64_t kBandPixels = 64;  // transposed at once, so that squares are full where rows are short
+constexpr int64_t kSegment =
+    1024;  // pixels of a phase: long rows are cut, so that threads share them and sums are short
 
-// Rows of a result that are computed, then transposed, together.
-inline int64_t band_rows(const TapTable& table) {
-  return smaller(table.result_rows, ceil_div(kBandPixels, table.result_width));
-}
+// A part of a result map that is computed, then transposed, at once: whole rows, or a segment of one.
+struct Band {
+  int64_t y0, rows;
+  int64_t from, to;               // pixels of each phase
+  int64_t first_column, columns;  // of each row
+};
+struct Bands {
+  const TapTable& table;
+
+  int64_t segments() const { return ceil_div(table.phase_width[0], kSegment); }
+  int64_t rows() const { return smaller(table.result_rows, ceil_div(kBandPixels, table.result_width)); }
+  int64_t count() const { return ceil_div(table.result_rows, rows()) * segments(); }
+  int64_t largest() const { return rows() * smaller(table.result_width, kSegment * table.phase_step); }
+  Band at(int64_t i) const {
+    const int64_t y0 = i / segments() * rows(), from = i % segments() * kSegment;
+    const int64_t first = from * table.phase_step;
+    return {y0,    smaller(rows(), table.result_rows - y0),
+            from,  smaller(from + kSegment, table.phase_width[0]),
+            first, smaller(table.result_width - first, kSegment * table.phase_step)};
+  }
+};
 
 // Fills the buffer that a TapTable describes. The pads stay as they are: zero.
 template <class T, class Pixel>

@@ -74,13 +74,12 @@ struct DirectTransfer {
   const Unit units;
   const WeightPacker<T, kLane, kJ> packer;
   const SourceLoader<T, Pixel> loader;
+  const Bands bands;
 
   DirectTransfer(const TapTable& taps, const UnitShape& shape, bool forward)
-      : table(taps), units(shape), packer{taps, units, forward}, loader{taps} {}
+      : table(taps), units(shape), packer{taps, units, forward}, loader{taps}, bands{taps} {}
   DirectTransfer(const DirectTransfer&) = delete;
 
-  int64_t bands() const { return ceil_div(table.result_rows, band_rows(table)); }
-  int64_t band_size() const { return band_rows(table) * table.result_width; }
   // Whole vectors, so that every worker's is aligned.
   int64_t source_size() const { return ceil_div(units.depth * loader.size(), kLanes<T>) * kLanes<T>; }
 
@@ -95,10 +94,11 @@ struct DirectTransfer {
   };
   Worker make_workers(Arena& arena, int64_t count) const {
     return {arena.take<Pixel>(count * source_size()), arena.take<Vec<T>>(count * loader.scratch()),
-            arena.take<Vec<T>>(count * kJ * band_size())};
+            arena.take<Vec<T>>(count * kJ * bands.largest())};
   }
   Worker worker(const Worker& first, int64_t i) const {
-    return {first.source + i * source_size(), first.chunk + i * loader.scratch(), first.band + i * kJ * band_size()};
+    return {first.source + i * source_size(), first.chunk + i * loader.scratch(),
+            first.band + i * kJ * bands.largest()};
   }
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
@@ -108,10 +108,10 @@ struct DirectTransfer {
     return w;
   }
 
-  // kP pixels, or what is left of them, of kJ result vectors in one phase of a row.
+  // kP pixels, or `left` of them, of kJ result vectors in one phase of a row; they go to `to`, phase_step apart.
   template <int kP>
-  void compute_pixels(int64_t y, int64_t phase, int64_t k, const Pixel* source, const Weight* weights,
-                      Vec<T>* row) const {
+  void compute_pixels(int64_t y, int64_t phase, int64_t k, int64_t left, const Pixel* source, const Weight* weights,
+                      Vec<T>* to) const {
     const int64_t block = k / kStep, last = smaller(kP / kStep, table.blocks - block) - 1;
     const PixelSum<Pixel, Weight> from{table,
                                        table.row_taps + table.row[y],
@@ -124,30 +124,32 @@ struct DirectTransfer {
                                        weights};
     PixelBlock<T, kJ, kP> total;
     sum_pixels(from, total);
-    const int64_t left = table.phase_width[phase] - k;
     if (left >= kP && table.phase_step == 1) {  // of constant size: the sums are stored straight from registers
 #pragma GCC unroll 2
       for (int j = 0; j < kJ; ++j)
 #pragma GCC unroll 16
         for (int i = 0; i < kP; ++i)
-          row[j * band_size() + k + i] = total.sum[j][i];
+          to[j * bands.largest() + i] = total.sum[j][i];
       return;
     }
     for (int j = 0; j < kJ; ++j)
       for (int64_t i = 0; i < smaller(kP, left); ++i)
-        row[j * band_size() + phase + table.phase_step * (k + i)] = total.sum[j][i];
+        to[j * bands.largest() + table.phase_step * i] = total.sum[j][i];
   }
-  // The narrowest block that holds what is left of a row: pixels beyond its end would be summed for nothing.
-  void compute_row(int64_t y, const Pixel* source, const Weight* weights, Vec<T>* row) const {
+  // One row of a band. The narrowest block that holds what is left of it: pixels beyond its end are summed for nothing.
+  void compute_row(const Band& band, int64_t y, const Pixel* source, const Weight* weights, Vec<T>* row) const {
     constexpr int kMost = kMostPixels<kJ>;
     for (int64_t phase = 0; phase < table.phases; ++phase) {
-      for (int64_t k = 0, left = table.phase_width[phase]; left > 0; k += kMost, left -= kMost) {
+      const int64_t end = smaller(band.to, table.phase_width[phase]);
+      for (int64_t k = band.from; k < end; k += kMost) {
+        const int64_t left = end - k;
+        Vec<T>* const to = row + phase + table.phase_step * k - band.first_column;
         if (left > kMost / 2 || kMost == kStep)
-          compute_pixels<kMost>(y, phase, k, source, weights, row);
+          compute_pixels<kMost>(y, phase, k, left, source, weights, to);
         else if (left > kMost / 4 || kMost == 2 * kStep)
-          compute_pixels<larger(kMost / 2, kStep)>(y, phase, k, source, weights, row);
+          compute_pixels<larger(kMost / 2, kStep)>(y, phase, k, left, source, weights, to);
         else
-          compute_pixels<kStep>(y, phase, k, source, weights, row);
+          compute_pixels<kStep>(y, phase, k, left, source, weights, to);
       }
     }
   }
@@ -159,15 +161,16 @@ struct DirectTransfer {
       loader.load(source + units.source_map(item, c) * area, lanes, worker.source + c * loader.size(), worker.chunk);
   }
 
-  void compute_band(const Item& item, int64_t band, const Weight* weights, const Worker& worker, T* result) const {
+  void compute_band(const Item& item, const Band& band, const Weight* weights, const Worker& worker, T* result) const {
     const int64_t width = table.result_width, area = table.result_rows * width;
-    const int64_t y0 = band * band_rows(table), rows = smaller(band_rows(table), table.result_rows - y0);
     for (int64_t block = 0; block < packer.blocks(); ++block) {
-      for (int64_t y = 0; y < rows; ++y)
-        compute_row(y0 + y, worker.source, weights + block * packer.block_size(), worker.band + y * width);
+      for (int64_t y = 0; y < band.rows; ++y)
+        compute_row(band, band.y0 + y, worker.source, weights + block * packer.block_size(),
+                    worker.band + y * band.columns);
       for (int64_t vector = block * kJ; vector < smaller(block * kJ + kJ, units.vectors()); ++vector)
-        store_lanes(result + units.result_map(item, vector) * area + y0 * width, units.result_lanes(item, vector, area),
-                    rows * width, worker.band + vector % kJ * band_size(), T(1));
+        store_lanes(result + units.result_map(item, vector) * area + band.y0 * width + band.first_column,
+                    units.result_lanes(item, vector, area), band.rows * band.columns,
+                    worker.band + vector % kJ * bands.largest(), T(1));
     }
   }
 
@@ -175,13 +178,13 @@ struct DirectTransfer {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
     packer.pack(weight, w.weights, w.weight_scratch, workers);
-    parallel_pieces(workers, units.items * bands(), [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_pieces(workers, units.items * bands.count(), [&](int64_t piece, int64_t begin, int64_t end) {
       const Worker own = worker(w.workers, piece);
       loader.clear(own.source, units.depth);
       for (int64_t i = begin; i < end; ++i) {
-        const Item item = units.item(i / bands());
-        if (i == begin || i % bands() == 0) load_item(item, source, own);
-        compute_band(item, i % bands(), w.weights + item.set * packer.set_size(), own, result);
+        const Item item = units.item(i / bands.count());
+        if (i == begin || i % bands.count() == 0) load_item(item, source, own);
+        compute_band(item, bands.at(i % bands.count()), w.weights + item.set * packer.set_size(), own, result);
       }
     });
   }

@@ -49,27 +49,27 @@ struct DirectWeightGrad {
     w.partial = arena.take<Vec<T>>(count * set_size());
     w.total = arena.take<Vec<T>>(count * units.sets * set_size());
     w.rows = arena.take<Vec<T>>(count * units.taps);
-    w.pairs = arena.take<RowPair>(count * band_rows(table));
+    w.pairs = arena.take<RowPair>(count * transfer.bands.rows());
     w.streams = arena.take<Stream>(table.taps);
     w.maps = transfer.make_workers(arena, count);
     return w;
   }
 
-  void load_gradient(const Item& item, int64_t vector, int64_t y0, int64_t rows, const T* gradient,
-                     Vec<T>* in_lanes) const {
+  void load_gradient(const Item& item, int64_t vector, const Band& band, const T* gradient, Vec<T>* in_lanes) const {
     const int64_t width = table.result_width, area = table.result_rows * width;
     if (vector < units.vectors())
-      return load_lanes(gradient + units.result_map(item, vector) * area + y0 * width,
-                        units.result_lanes(item, vector, area), rows * width, in_lanes);
-    for (int64_t k = 0; k < rows * width; ++k)
+      return load_lanes(gradient + units.result_map(item, vector) * area + band.y0 * width + band.first_column,
+                        units.result_lanes(item, vector, area), band.rows * band.columns, in_lanes);
+    for (int64_t k = 0; k < band.rows * band.columns; ++k)
       in_lanes[k] = Vec<T>{};
   }
 
-  // Where the rows y0 .. of the result meet those that the taps of a group read.
-  int64_t pair_rows(int64_t group, int64_t y0, int64_t rows, RowPair* pairs) const {
+  // Where the rows of a band meet those that the taps of a group read.
+  int64_t pair_rows(int64_t group, const Band& band, RowPair* pairs) const {
     int64_t count = 0;
-    for (int64_t y = 0; y < rows; ++y) {
-      const RowTaps *row = table.row_taps + table.row[y0 + y], *const end = table.row_taps + table.row[y0 + y + 1];
+    for (int64_t y = 0; y < band.rows; ++y) {
+      const int64_t* const list = table.row + band.y0 + y;
+      const RowTaps *const row = table.row_taps + list[0], *const end = table.row_taps + list[1];
       int64_t low = 0, high = end - row;  // a row lists its groups in order
       while (low < high) {
         const int64_t middle = (low + high) / 2;
@@ -78,27 +78,28 @@ struct DirectWeightGrad {
         else
           high = middle;
       }
-      if (row + low != end && row[low].group == group) pairs[count++] = {row[low].at, y * table.result_width};
+      if (row + low != end && row[low].group == group) pairs[count++] = {row[low].at, y * band.columns};
     }
     return count;
   }
 
   // Products of kJ vectors of gradients in a band with the input, for all channels and taps.
-  void add_band(int64_t y0, int64_t rows, const Buffers& own, Vec<T>* sums) const {
+  void add_band(const Band& band, const Buffers& own, Vec<T>* sums) const {
     for (int64_t group = 0; group < table.groups; ++group) {
-      const int64_t row_count = pair_rows(group, y0, rows, own.pairs);
+      const int64_t row_count = pair_rows(group, band, own.pairs);
       if (row_count == 0) continue;
       for (int64_t i = table.chunk[group]; i < table.chunk[group + 1]; ++i) {
         const int64_t end = table.chunks[i].first + table.chunks[i].count;
         for (int64_t tap = table.chunks[i].first; tap < end; tap += kMostStreams)
-          add_taps(tap, smaller(kMostStreams, end - tap), row_count, own, sums);
+          add_taps(band, tap, smaller(kMostStreams, end - tap), row_count, own, sums);
       }
     }
   }
   // Where taps are few, several channels are walked at once.
-  void add_taps(int64_t tap, int64_t count, int64_t row_count, const Buffers& own, Vec<T>* sums) const {
-    const int64_t from = larger(0, -table.shift[tap + count - 1]);
-    const int64_t to = smaller(table.result_width, table.length - table.shift[tap]);
+  void add_taps(const Band& band, int64_t tap, int64_t count, int64_t row_count, const Buffers& own,
+                Vec<T>* sums) const {
+    const int64_t from = larger(band.from, -table.shift[tap + count - 1]);
+    const int64_t to = smaller(band.to, table.length - table.shift[tap]);
     const int64_t together = smaller(units.depth, kMostStreams / count);
     Stream several[kMostStreams];
     const Stream* streams = own.streams + tap;
@@ -110,10 +111,10 @@ struct DirectWeightGrad {
     }
     for (int64_t c = 0; c < units.depth; c += together)
       for (int64_t k = from; k < to; k += kRun)
-        correlate<T, kJ>(
-            Walk<T, Pixel>{own.pairs, row_count, own.maps.source + c * transfer.loader.size(), own.maps.band,
-                           transfer.band_size(), k, smaller(k + kRun, to), sums + c * transfer.packer.channel_size()},
-            streams, smaller(together, units.depth - c) * count);
+        correlate<T, kJ>(Walk<T, Pixel>{own.pairs, row_count, own.maps.source + c * transfer.loader.size() + k,
+                                        own.maps.band + k - band.from, transfer.bands.largest(), smaller(kRun, to - k),
+                                        sums + c * transfer.packer.channel_size()},
+                         streams, smaller(together, units.depth - c) * count);
   }
 
   void carry(Vec<T>* partial, Vec<T>* total) const {
@@ -126,12 +127,11 @@ struct DirectWeightGrad {
   void run(const T* gradient, const T* x, T* result, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
     const Workspace w = make_workspace(arena, workers.count);
-    const int64_t bands = transfer.bands(), tasks = units.items * bands, step = band_rows(table);
-    const int64_t runs_per_band = ceil_div(table.result_width, kRun);
+    const int64_t bands = transfer.bands.count(), tasks = units.items * bands;
     for (int64_t t = 0; t < table.taps; ++t)
       w.streams[t] = {table.at[t], t * kJ};
     parallel_pieces(workers, tasks, [&](int64_t piece, int64_t begin, int64_t end) {
-      const Buffers own{transfer.worker(w.maps, piece), w.pairs + piece * step, w.streams};
+      const Buffers own{transfer.worker(w.maps, piece), w.pairs + piece * transfer.bands.rows(), w.streams};
       Vec<T>*const partial = w.partial + piece * set_size(), *const total = w.total + piece * units.sets * set_size();
       for (int64_t i = 0; i < set_size(); ++i)
         partial[i] = Vec<T>{};
@@ -142,13 +142,13 @@ struct DirectWeightGrad {
       for (int64_t i = begin; i < end; ++i) {
         const Item item = units.item(i / bands);
         if (i == begin || i % bands == 0) transfer.load_item(item, x, own.maps);
-        const int64_t y0 = i % bands * step, rows = smaller(step, table.result_rows - y0);
+        const Band band = transfer.bands.at(i % bands);
         for (int64_t block = 0; block < transfer.packer.blocks(); ++block) {
           for (int64_t j = 0; j < kJ; ++j)
-            load_gradient(item, block * kJ + j, y0, rows, gradient, own.maps.band + j * transfer.band_size());
-          add_band(y0, rows, own, partial + block * transfer.packer.block_size());
+            load_gradient(item, block * kJ + j, band, gradient, own.maps.band + j * transfer.bands.largest());
+          add_band(band, own, partial + block * transfer.packer.block_size());
         }
-        runs += runs_per_band;
+        runs += ceil_div(band.to - band.from, kRun);
         const bool set_ends = i + 1 == end || units.item((i + 1) / bands).set != item.set;
         if (runs < kCarry && !set_ends) continue;
         carry(partial, total + item.set * set_size());

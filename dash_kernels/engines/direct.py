@@ -12,8 +12,8 @@ from torch import Tensor
 from .compiled import CompiledEngine, Ints, compiled, numbers
 from .problem import MixProblem, Problem
 
-# What csrc/core/direct_plan.h calls kMostEntries: a table of taps for every kind of row is that long at most.
-MOST_ENTRIES = 2**25
+# What csrc/core/direct_plan.h calls kMostRowTaps: all result rows together read so many source rows at most.
+MOST_ROW_TAPS = 2**25
 
 
 class DirectEngine(CompiledEngine):
@@ -29,9 +29,9 @@ class DirectEngine(CompiledEngine):
         if isinstance(problem, Problem):
             if problem.ndim > 3:
                 return f"it computes 1-D, 2-D and 3-D convolutions, not {problem.ndim}-D"
-            entries = _most_entries(problem.offsets, problem.input_size, problem.out_size, problem.circular)
-            if entries > MOST_ENTRIES:
-                return f"its table of taps would have {entries} entries, more than {MOST_ENTRIES}"
+            pairs = _row_taps(problem.offsets, problem.input_size, problem.out_size)
+            if pairs > MOST_ROW_TAPS:
+                return f"its table of rows would have {pairs} entries, more than {MOST_ROW_TAPS}"
         return super().can_run(problem)
 
     def tap_conv(
@@ -55,13 +55,11 @@ class DirectEngine(CompiledEngine):
 
 
 @functools.lru_cache(maxsize=1024)
-def _most_entries(offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], circular: bool) -> int:
-    """No fewer than the taps in all lists that the compiled plan makes, one for every kind of row in either map."""
-    axes, rows = len(size), max(math.prod(size[:-1]), math.prod(out[:-1]))
-    if not circular:
-        kinds = (2 * len(set(offsets[axis::axes])) + 1 for axis in range(axes - 1))
-        rows = min(rows, math.prod(kinds))
-    return rows * (len(offsets) // axes)
+def _row_taps(offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...]) -> int:
+    """No fewer than the pairs of result row and source row that the compiled plan lists, whatever the direction."""
+    ndim = len(size)
+    groups = len({offsets[t : t + ndim - 1] for t in range(0, len(offsets), ndim)})
+    return max(math.prod(size[:-1]), math.prod(out[:-1])) * groups
 
 
 def _wrapped(grad: Tensor, input_size: Ints, stride: Ints) -> Tensor:

@@ -24,7 +24,7 @@ AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 # of nn.ConvNd and engine "fourier" in turns on two threads of a busy AMD EPYC, with the CIFAR, Darcy, ECG, Satellite
 # and DeepSEA layers of bench/tasks.py. With 49 taps in 2-D the engine was 1.9 to 4.8 times as fast and with 11 in 1-D
 # 1.1 to 3.1 times; with 9 and 3 taps the two were nearly level (1.05 to 1.6 times), and torch keeps those, because it
-# rounds pixel by pixel. 3-D is missing because its only compiled engine sums tap by tap, as torch does.
+# rounds pixel by pixel. 3-D is missing: there the taps of an engine cost as much as torch's.
 ENGINE_MIN_TAPS = {1: 11, 2: 49}
 
 

@@ -149,8 +149,8 @@ class MixedConv3d(MixedConvNd):
     :class:`MixedConv2d` tells how it works, its arguments and its shapes; here a size is depth, height and width.
 
     Note:
-        Only the reference computes 3-d layers, by direct sums: what :class:`MixedConv2d` says of rounding and of NaN
-        with engine "fourier" does not happen here.
+        Engine "fourier" does not compute 3-d layers, so what :class:`MixedConv2d` says of its rounding and of NaN does
+        not happen here.
 
     Example:
         >>> layer = MixedConv3d(1, 2, kernel_sizes=(1, 3), dilations=(1,), engine="reference")

@@ -31,7 +31,8 @@ def compiled_code_is_tested() -> None:
     """A strict run must not pass because it tested the fallback, or another instruction set than the one asked for."""
     if os.environ.get("DASH_KERNELS_STRICT") != "1":
         return
-    assert "fourier" in RUNNABLE, f"engine fourier cannot run: {dk.engines().get('fourier', 'there is no such engine')}"
+    for name in ("fourier", "direct"):
+        assert name in RUNNABLE, f"engine {name} cannot run: {dk.engines().get(name, 'there is no such engine')}"
     asked = os.environ.get("DASH_KERNELS_ISA")
     if asked:
         assert build_info.isa() == asked

@@ -15,8 +15,8 @@ from .problem import MixProblem, Problem
 
 # What csrc/core/direct_plan.h calls kMostRowTaps: all result rows together read so many source rows at most.
 MOST_ROW_TAPS = 2**25
-# Norm-wise, so few sums may be far smaller than what they sum. Of 23,000 drawn shapes (as tests/test_properties.py draws
-# them) seven missed the bar in single precision, all with at most four results.
+# Norm-wise, so few sums may be far smaller than what they sum. Of 23,000 drawn shapes (as tests/test_properties.py
+# draws them) seven missed the bar in single precision, all with at most four results.
 FEW_RESULTS = 16
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) ->
     settings.write_text(BUDGET)
     command = [sys.executable, str(launcher), "run", "mnist5k", "--config", str(settings), "--run-dir", str(folder)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": {**os.environ, **QUIET}}
+    # a test run in the background of a shell ignores Ctrl-C, and so would its children
+    pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen([*command, "--epochs", "500"], text=True, **pipes)
     try:
         assert running.stdout is not None

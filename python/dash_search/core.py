@@ -21,7 +21,7 @@ from .metrics import Loss, Metric
 from .progress import terminal
 from .randomness import Randomness
 from .run_folder import Record, RunFolder, Stage
-from .stages import Architecture, build_supernet, retrain, score, search_supernet
+from .stages import Architecture, build_supernet, choice, retrain, score, search_supernet
 from .training import Batches, Job, record_engines
 
 
@@ -160,13 +160,9 @@ def _try_all(networks: _Networks, parts: dict[str, Batches], loss: Loss, metric:
     used = {name: layer for name, layer in mixed_layers(supernet).items() if layer.alpha.grad is not None}
     if not used:
         raise SettingsError("no searched convolution takes part in the training: the loss has no gradient there.")
-    choices = {name: layer.candidates[0] for name, layer in used.items()}
-    first = {name: {"kernel_size": [*c.kernel_size], "dilation": [*c.dilation]} for name, c in choices.items()}
-    try:
-        searched = networks.searched(first)
-    except ValueError as error:
-        raise SettingsError(f"final_model cannot take the architecture of model: {error}") from error
-    preflight.try_out("the searched network", searched, parts, loss, metric, device)
+    preflight.check_choices(networks.final_model, used)
+    widest = {name: choice(max(layer.candidates, key=lambda one: one.reach)) for name, layer in used.items()}
+    preflight.try_out("the searched network", networks.searched(widest), parts, loss, metric, device)
     if networks.config.plain:
         preflight.try_out("the plain network", networks.plain(), parts, loss, metric, device)
 

@@ -2,8 +2,9 @@
 """Everything that can be found wrong before a run has a folder: arguments, loaders, and one batch through it all."""
 
 import contextlib
+import copy
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from torch.utils.data import DataLoader
 
 import dash_kernels as dk
 
+from .alpha import MixedConv
 from .config import Config
 from .errors import SettingsError
 from .metrics import Loss, Metric
+from .stages import choice
 from .training import Batches, pairs
 
 
@@ -58,7 +61,8 @@ def check_loader(name: str, batches: object) -> None:
 
 def samples(batches: Any) -> int:
     """How many samples a loader has, or batches if it does not tell."""
-    return len(batches.dataset) if hasattr(batches, "dataset") else len(batches)
+    dataset = getattr(batches, "dataset", None)
+    return len(dataset) if isinstance(dataset, Sized) else len(batches)
 
 
 def shapes_digest(model: nn.Module) -> str:
@@ -81,6 +85,25 @@ def computing(config: Config) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext() if config.engine == "auto" else dk.use_engine(config.engine)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise SettingsError(f"device={config.device!r} or engine={config.engine!r} cannot be used: {error}") from error
+
+
+def check_choices(final_model: nn.Module, layers: Mapping[str, MixedConv]) -> None:
+    """Checks that a network can take every candidate of every searched layer, whichever wins.
+
+    Args:
+        final_model: The network. It is not changed.
+        layers: The mixed convolutions by name.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    shell = copy.deepcopy(final_model).to("meta")  # kernels without numbers cost nothing
+    for i in range(max(len(layer.candidates) for layer in layers.values())):
+        choices = {name: choice(layer.candidates[min(i, len(layer.candidates) - 1)]) for name, layer in layers.items()}
+        try:
+            dk.apply_architecture(shell, choices)
+        except ValueError as error:
+            raise SettingsError(f"final_model cannot take the architecture of model: {error}") from error
 
 
 def try_out(

@@ -56,6 +56,14 @@ def other_names() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Flatten(), nn.Linear(128, 2))
 
 
+def strided() -> nn.Module:
+    """As the model of the problem, but an even kernel cannot stand in its first convolution."""
+    model = Problem.small().model
+    assert isinstance(model, nn.Sequential) and isinstance(model[0], nn.Conv2d)
+    model[0].stride = (2, 2)
+    return model
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "generator": ({"train": (batch for batch in ())}, "train is a generator, which cannot be gone through again"),
     "no length": ({"valid": DataLoader(Endless(), 2)}, "valid is a DataLoader that does not know how many"),
@@ -79,6 +87,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "final head": (
         {"final_model": nn.Sequential(*[nn.Conv2d(1, 1, 3, padding=1)] * 3)},
         "final_model|searched network",
+    ),
+    "last candidate": (
+        {"final_model": strided(), "config": SHORT.model_copy(update={"kernel_sizes": (3, 4)})},
+        r"final_model cannot take the architecture of model: 0: kernel size \(4, 4\)",
     ),
     "settings": ({"config": {"epochs": 1}}, "config is a dict: give dash_search.Config"),
     "meta": ({"config": SHORT.model_copy(update={"device": "meta"})}, "device='meta'.*computes nothing"),

@@ -105,12 +105,16 @@ def search_supernet(job: Job, supernet: nn.Module) -> Architecture:
     return architecture
 
 
+def choice(candidate: dk.Candidate) -> dict[str, list[int]]:
+    """The entry of a candidate in an architecture."""
+    return {"kernel_size": list(candidate.kernel_size), "dilation": list(candidate.dilation)}
+
+
 def _winners(job: Job, layers: Mapping[str, Any], untrained: Mapping[str, Tensor]) -> Architecture:
     architecture: Architecture = {}
     for name, layer in layers.items():
         if layer.alpha.equal(untrained[name]):
             job.console.print(f"{name} took no part in the training: its kernel stays as it is in the model.")
             continue
-        winner = layer.candidates[layer.winner()]
-        architecture[name] = {"kernel_size": list(winner.kernel_size), "dilation": list(winner.dilation)}
+        architecture[name] = choice(layer.candidates[layer.winner()])
     return architecture

@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(run: argparse.ArgumentParser, defaults: RunConfig | None) -> argparse.ArgumentParser:
     """Adds everything about a run to a parser; its help shows these defaults."""
-    run.add_argument("task", metavar="TASK", nargs="?", help=f"one of {', '.join(TASKS)}; known with --resume")
+    run.add_argument(
+        "task",
+        metavar="TASK",
+        nargs="?",
+        help=f"one of {', '.join(TASKS)}; known with --resume, and from a config.json",
+    )
     run.add_argument("-h", "--help", action="store_true", help="show this text, with TASK its defaults")
     run.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file of settings; flags go before it")
     folder = run.add_mutually_exclusive_group()
@@ -117,26 +122,26 @@ def _run(console: Console, given: argparse.Namespace) -> None:
         defaults = _task(given.task).defaults if given.task else None
         _add_run(argparse.ArgumentParser(**RUN), defaults).print_help()
         return
-    if given.resume:
-        config = RunConfig().with_file(given.resume / "config.json")
-        task = _task(given.task or config.task)
-    elif given.task:
-        task = _task(given.task)
-        config = task.defaults
-    else:
+    files = [file for file in (given.resume and given.resume / "config.json", given.config) if file]
+    name = given.task or (RunConfig().with_file(files[0]).task if files else "")
+    if not name:
         raise SettingsError(
             f"name a task, and before flags of several values: dash-search run TASK. Tasks: {', '.join(TASKS)}."
         )
-    if given.config:
-        config = config.with_file(given.config)
+    task = _task(name)
+    config = task.defaults
+    for file in files:
+        config = config.with_file(file)
     if config.task != task.name:
         raise SettingsError(f"these are settings of the task {config.task!r}, not of {task.name!r}.")
     config = config.changed(given_settings(given), words=True)
     run_dir = given.resume or given.run_dir or default_run_dir(task.name)
+    begun = run_dir / "config.json"
+    of_another = given.resume is None and os.path.isfile(begun)  # the search will refuse it
     try:
         run_task(task, config, run_dir, resume=given.resume is not None, console=console)
     except (KeyboardInterrupt, BrokenPipeError):
-        if (run_dir / "config.json").is_file():  # else nothing has begun
+        if os.path.isfile(begun) and not of_another:
             print(f"\nGo on with: dash-search run --resume {shlex.quote(str(run_dir))}", file=sys.stderr)
         raise
     report(run_dir, console)

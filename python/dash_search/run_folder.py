@@ -18,7 +18,7 @@ from .environment import environment
 from .errors import RunFolderError
 
 Record = dict[str, Any]
-"""A line of the log: "stage" and "network", and what was measured."""
+"""A line of the log: "stage", "network", "seconds", "epoch" in a stage that has epochs, and what was measured."""
 
 
 class Stage(NamedTuple):
@@ -64,15 +64,15 @@ class RunFolder:
         self._log = path / "log.jsonl"
         self._checkpoints = path / "checkpoints"
         self._opened: list[Stage] = []
-        if resume and not (path / "config.json").is_file():
-            raise RunFolderError(f"{path} holds no run to resume: it has no config.json.")
         try:
+            if resume and not (path / "config.json").is_file():
+                raise RunFolderError(f"{path} holds no run to resume: it has no config.json.")
             path.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(path / ".lock", timeout=0)
             self._lock.acquire()
         except filelock.Timeout as error:
             raise RunFolderError(f"a run is going on in {path}. Wait for it, or choose another folder.") from error
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError, ValueError) as error:  # the last one: a null character in the path
             raise RunFolderError(f"{path} cannot be used as a run folder: {error}") from error
         try:
             self._resume(config, identity) if resume else self._begin(config, identity)
@@ -159,9 +159,10 @@ class RunFolder:
         for number, line in enumerate(text.split("\n")[:-1], start=1):  # a line without its end was being written
             try:
                 record = json.loads(line)
-                Stage(record["stage"], record["network"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise RunFolderError(f"{self._log} is damaged: line {number} is no record of a run.") from error
+            except ValueError:
+                record = None
+            if not _is_record(record):
+                raise RunFolderError(f"{self._log} is damaged: line {number} is no record of a run.")
             records.append(record)
         return records
 
@@ -237,6 +238,14 @@ class RunFolder:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise RunFolderError(f"cannot write {path}: {error}") from error
+
+
+def _is_record(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    kinds = {"stage": str, "network": str, "seconds": float, "epoch": int}
+    record = {"epoch": 1, **value}  # a test has none
+    return all(isinstance(record.get(name), kind) for name, kind in kinds.items())
 
 
 def read_json(path: Path) -> Any:

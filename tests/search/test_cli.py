@@ -72,6 +72,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--kernel-sizes", "3", "mnist5k"], 1, "name a task, and before flags of several values"),
         (["report", "absent"], 1, "absent holds no finished run"),
         (["run", "mnist5k", "--resume", "absent"], 1, "cannot read settings from absent"),
+        (["run", "--config", "absent"], 1, "cannot read settings from absent"),
         (["tasks", "--seed", "1"], 2, "unrecognized arguments: --seed 1"),
         (["dance"], 2, "invalid choice"),
     ],
@@ -109,6 +110,8 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
 
     again = call(*run, "--config", str(settings), "--run-dir", str(folder))
     assert again.returncode == 1 and "not empty" in again.stderr
+    named = call(str(launcher), "run", "--config", str(folder / "config.json"), "--run-dir", str(folder))
+    assert named.returncode == 1 and "not empty" in named.stderr  # the file names the task
     resumed = call(str(launcher), "run", "--resume", str(folder))
     assert resumed.returncode == 0, resumed.stderr
     shown = call("-m", "dash_search", "report", str(folder))
@@ -147,7 +150,7 @@ def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) ->
 
 
 def test_ctrl_c_before_a_run_has_begun_gives_no_hint(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(file: WheelFile, say: object) -> Path:
         raise KeyboardInterrupt
@@ -156,6 +159,9 @@ def test_ctrl_c_before_a_run_has_begun_gives_no_hint(
     assert main(["run", "darcy16"]) == 130
     said = capsys.readouterr()
     assert said.err == "\ndash-search: stopped\n" and said.out.count("data: ") == 1
+    (tmp_path / "config.json").write_text("{}")
+    assert main(["run", "darcy16", "--run-dir", str(tmp_path)]) == 130  # the folder holds another run
+    assert capsys.readouterr().err == "\ndash-search: stopped\n"
 
 
 def test_closed_output_is_told(tmp_path: Path) -> None:

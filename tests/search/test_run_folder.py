@@ -34,6 +34,10 @@ def test_unusable_path_and_name_as_text(problem: Problem, tmp_path: Path) -> Non
         run(problem, tmp_path / "file" / "run", SHORT)
     with pytest.raises(RunFolderError, match="not empty"):
         run(problem, tmp_path, SHORT)
+    for name in ("null\0", "x" * 300):
+        for resume in (False, True):
+            with pytest.raises(RunFolderError, match="cannot be used as a run folder|no run to resume"):
+                run(problem, tmp_path / name, SHORT, resume=resume)
     assert run(problem, str(tmp_path / "run"), SHORT).run_dir == tmp_path / "run"  # type: ignore[arg-type]
 
 
@@ -96,6 +100,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "log no JSON": (LOG, lambda path: path.write_text("{\n" + path.read_text())),
     "log no UTF-8": (LOG, lambda path: path.write_bytes(b"\xff\n" + path.read_bytes())),
     "log without stage": (LOG, lambda path: path.write_text('{"epoch": 1}\n' + path.read_text())),
+    "log without seconds": (LOG, lambda path: path.write_text(path.read_text().replace('"seconds"', '"minutes"'))),
+    "log of epoch one": (LOG, lambda path: path.write_text(path.read_text().replace('"epoch": 1', '"epoch": "one"'))),
     "log of numbers": (LOG, lambda path: path.write_text("3\n")),
     "log empty": (LOG, lambda path: path.write_text("")),
     "log missing": (LOG, Path.unlink),

@@ -28,7 +28,7 @@ KERNELS = (
 )
 QUICK_KERNELS = KERNELS[2:3]
 
-BUDGET = 5.0  # seconds for the turns of each package
+BUDGET = 3.0  # seconds for the turns of each package
 PACKAGE_MEMORY = 1 << 30  # bytes of the largest tensor of a package; there are several of them in a step
 
 

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from . import stages
+from .fft_composite import plan
 from .gate import check, check_engine
 from .layers import Layer
 from .results import Row
 from .rivals import MIXED_CONV, MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT, LayerContestant, plain_pair
-from .timing import FORMATS, contest, step
+from .timing import FORMATS, contest, trial
 
-# Arithmetic in one step that a rival may take: torch does 150 a nanosecond of it where a dense kernel is small, 2 where
-# it is depthwise, and 5 where it is 121×121. Mixed results of dense layers decide a target, so they run in full.
-LIMIT_DEPTHWISE, LIMIT_MIXED_WEIGHTS = 6e9, 25e9
+# Arithmetic in one step that a rival may take, a second or two of torch's time: 60 a nanosecond in dense kernels, 2
+# where they are depthwise or 121×121, 4 in transforms. Mixed results of "dense" layers decide a target: no limit there.
+LIMIT_STRIDED, LIMIT_DEPTHWISE, LIMIT_MIXED_WEIGHTS, LIMIT_KERNEL_TRANSFORMS = 100e9, 3e9, 4e9, 8e9
 BUDGET = 0.75  # seconds for the turns of each of them
-WARM = 0.5  # from so many seconds a step on, a first one is not blurred by waking up
-TRIAL = 32  # the memory format of a slow rival is chosen with this part of the batch
+TRIAL = 32  # the memory format of a slow rival is chosen with this part of the batch, and one kernel size
 
 
 def measure_layer(layer: Layer, laps: int) -> Row:
@@ -39,23 +40,26 @@ def measure_layer(layer: Layer, laps: int) -> Row:
 
 def affordable(name: str, layer: Layer) -> int:
     """The batch that a rival can be timed with, 0 for none."""
-    if name == TORCH_FFT or (name == MIXED_RESULTS and layer.groups == 1):
+    if name == MIXED_RESULTS and layer.kind == "dense":
         return layer.batch
-    limit = LIMIT_DEPTHWISE if layer.groups > 1 else LIMIT_MIXED_WEIGHTS
+    if name == TORCH_FFT:  # most of it is the kernels' transforms, which a smaller batch does not spare
+        points = math.prod(plan(layer.candidates, layer.size)[0])
+        return layer.batch if 3 * 2.5 * layer.pairs * points * math.log2(points) <= LIMIT_KERNEL_TRANSFORMS else 0
     if name == MIXED_RESULTS:
+        limit = LIMIT_STRIDED
         taps = sum(candidate.taps for candidate in layer.candidates)
     else:
+        limit = LIMIT_MIXED_WEIGHTS
         taps = math.prod(1 + max(c.reach[axis] for c in layer.candidates) for axis in range(len(layer.size)))
+    if layer.groups > 1:
+        limit = LIMIT_DEPTHWISE
     return min(layer.batch, int(limit / layer.direct_flops(taps)))
 
 
 def faster_format(name: str, layer: Layer, batch: int) -> str:
-    """The one in which a part of the batch takes less, for the rival that decides a target."""
+    """The one in which a part of the work takes less, for the rival that decides a target."""
     if name != MIXED_RESULTS:
         return FORMATS[0]
-    seconds = {}
-    for form in FORMATS:
-        trial = LayerContestant(name, layer, max(1, batch // TRIAL), form)
-        first = sum(step(trial))
-        seconds[form] = first if first >= WARM else sum(step(trial))
-    return min(seconds, key=seconds.__getitem__)
+    part = replace(layer, kernel_sizes=layer.kernel_sizes[len(layer.kernel_sizes) // 2 :][:1])
+    batch = max(1, batch // TRIAL)
+    return min(FORMATS, key=lambda form: trial(LayerContestant(name, part, batch, form)))

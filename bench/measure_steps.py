@@ -17,13 +17,13 @@ from dash_search.stages import SearchSteps, build_supernet
 from .memory import peak
 from .results import PLAIN, Row
 from .tasks import Task
-from .timing import FORMATS, Contestant, contest, step
+from .timing import FORMATS, Contestant, contest, trial
 
 STEP = "search step"
 AUTO, NEVER = "search step", "search step, dense"
 PLAINS = {f"{PLAIN}, {form}": form for form in FORMATS}
 DEPTHWISE = {AUTO: "auto", NEVER: "never"}
-BUDGET = 15.0  # seconds for the turns of those that stand beside the pair that decides
+BUDGET = 8.0  # seconds for the turns of those that stand beside the pair that decides
 
 
 class StepContestant(Contestant):
@@ -96,7 +96,8 @@ def measure_task(task: Task, laps: int) -> Row:
     cut = "" if batch == task.batch else f" (cut from {task.batch} for memory)"
     name = f"{task.name}: {batch}{cut}, {'×'.join(map(str, task.shape))}"
     auto, never, *plain = (StepContestant(column, task, batch) for column in columns(task))
-    plain.sort(key=lambda contestant: [sum(step(contestant)) for _ in range(2)][1])
+    if len(plain) > 1:
+        plain.sort(key=trial)
     timed = contest([auto, plain[0]], [never, *plain[1:]], laps, BUDGET)
     absent = {column: "torch has no such format for sequences" for column in PLAINS if column not in columns(task)}
     return Row(STEP, task.name, name, task.batch, {c: timed[c] for c in columns(task)}, absent, memory=memory)

@@ -8,13 +8,12 @@ import random
 
 import pytest
 import torch
-from accuracy import assert_as_good_as_torch, relative_error, torch_tap_conv
+from accuracy import assert_as_good_as_torch, assert_layer_is_exact, relative_error, torch_tap_conv
 
 import dash_kernels as dk
 from dash_kernels import _load, reference
 from dash_kernels.engines.direct import MOST_ROW_TAPS, DirectEngine
 from dash_kernels.engines.problem import Problem
-from dash_kernels.taps import TapLattice
 
 if _load.LOAD.error is not None:
     pytest.skip(_load.LOAD.error, allow_module_level=True)
@@ -41,28 +40,7 @@ LAYERS = [
 def test_layers_are_exact(
     space: dk.SearchSpace, batch: int, inside: int, outside: int, size: tuple[int, ...], groups: int, stride: int
 ) -> None:
-    ndim = len(size)
-    offsets = TapLattice.of(space.candidates(ndim)).flat
-    out, rest = tuple(-(-n // stride) for n in size), ((stride,) * ndim, groups, False)
-    x, taps = torch.randn(batch, inside, *size), torch.randn(outside, inside // groups, len(offsets) // ndim)
-    grad = torch.randn(batch, outside, *out)
-
-    # Weight gradients sample by sample: one sum over the whole batch would round more than what is tested.
-    samples = zip(grad.double().split(1), x.double().split(1), strict=True)
-    exact = (
-        reference.tap_conv(x.double(), taps.double(), offsets, out, *rest),
-        reference.tap_conv_input_grad(grad.double(), taps.double(), offsets, size, *rest),
-        torch.stack([reference.tap_conv_weight_grad(g, v, offsets, *rest) for g, v in samples]).sum(0),
-    )
-    for dtype, bar in ((torch.float32, 4), (torch.float64, 16)):
-        x, taps, grad = x.to(dtype), taps.to(dtype), grad.to(dtype)
-        got = (
-            ENGINE.tap_conv(x, taps, offsets, out, *rest),
-            ENGINE.tap_conv_input_grad(grad, taps, offsets, size, *rest),
-            ENGINE.tap_conv_weight_grad(grad, x, offsets, *rest),
-        )
-        for name, ours, truth in zip(("y", "grad x", "grad taps"), got, exact, strict=True):
-            assert relative_error(ours, truth) <= bar * torch.finfo(dtype).eps, f"{name}, {dtype}"
+    assert_layer_is_exact(ENGINE, space, batch, inside, outside, size, groups, stride)
 
 
 @pytest.mark.parametrize("depth", [64, 1000])

@@ -7,13 +7,12 @@ import itertools
 
 import pytest
 import torch
-from accuracy import relative_error
+from accuracy import assert_layer_is_exact, relative_error
 
 import dash_kernels as dk
-from dash_kernels import reference
 from dash_kernels.engines.fourier import FourierEngine, plan
 from dash_kernels.engines.problem import Problem
-from dash_kernels.taps import TapLattice, fast_length, transform_length
+from dash_kernels.taps import fast_length, transform_length
 
 SPACE_2D = dk.SearchSpace((3, 5, 7, 9), (1, 3, 7, 15))
 SPACE_1D = dk.SearchSpace((3, 7, 11, 15, 19), (1, 3, 7, 15))
@@ -97,29 +96,7 @@ LAYERS = [
 def test_layers_of_the_tasks_are_exact(
     space: dk.SearchSpace, batch: int, inside: int, outside: int, size: tuple[int, ...], groups: int, stride: int
 ) -> None:
-    ndim = len(size)
-    offsets = TapLattice.of(space.candidates(ndim)).flat
-    out, rest = tuple(-(-n // stride) for n in size), ((stride,) * ndim, groups, False)
-    x, taps = torch.randn(batch, inside, *size), torch.randn(outside, inside // groups, len(offsets) // ndim)
-    grad = torch.randn(batch, outside, *out)
-
-    # Weight gradients sample by sample: one sum over the whole batch would round more than what is tested.
-    samples = zip(grad.double().split(1), x.double().split(1), strict=True)
-    exact = (
-        reference.tap_conv(x.double(), taps.double(), offsets, out, *rest),
-        reference.tap_conv_input_grad(grad.double(), taps.double(), offsets, size, *rest),
-        torch.stack([reference.tap_conv_weight_grad(g, v, offsets, *rest) for g, v in samples]).sum(0),
-    )
-    engine = FourierEngine()
-    for dtype, bar in ((torch.float32, 4), (torch.float64, 16)):
-        x, taps, grad = x.to(dtype), taps.to(dtype), grad.to(dtype)
-        got = (
-            engine.tap_conv(x, taps, offsets, out, *rest),
-            engine.tap_conv_input_grad(grad, taps, offsets, size, *rest),
-            engine.tap_conv_weight_grad(grad, x, offsets, *rest),
-        )
-        for name, ours, truth in zip(("y", "grad x", "grad taps"), got, exact, strict=True):
-            assert relative_error(ours, truth) <= bar * torch.finfo(dtype).eps, f"{name}, {dtype}"
+    assert_layer_is_exact(FourierEngine(), space, batch, inside, outside, size, groups, stride)
 
 
 @pytest.mark.parametrize(("n", "groups"), [(4000, 1), (16001, 1), (16000, 4), (65536, 1)])

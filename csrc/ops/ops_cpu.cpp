@@ -26,14 +26,7 @@ struct Call {
     const size_t axes = in.size();
     STD_TORCH_CHECK((axes == 1 || axes == 2) && out.size() == axes && stride.size() == axes && length.size() == axes,
                     op, ": sizes, stride and length must have one entry per axis of a 1-D or 2-D map");
-    STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
-                    " offsets, got ", flat_offsets.size());
-    problem.batch = batch;
-    problem.in_channels = in_channels;
-    problem.out_channels = out_channels;
-    problem.groups = groups;
-    problem.num_taps = num_taps;
-    problem.circular = circular;
+    describe(problem, op, flat_offsets, axes, batch, in_channels, out_channels, groups, num_taps, circular);
     spatial(in, 1, problem.in);
     spatial(out, 1, problem.out);
     spatial(stride, 1, problem.stride);

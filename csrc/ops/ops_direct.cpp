@@ -21,14 +21,7 @@ struct DirectCall {
     const size_t axes = in.size();
     STD_TORCH_CHECK(axes >= 1 && axes <= 3 && out.size() == axes && stride.size() == axes, op,
                     ": sizes and stride must have one entry per axis of a 1-D, 2-D or 3-D map");
-    STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
-                    " offsets, got ", flat_offsets.size());
-    problem.batch = batch;
-    problem.in_channels = in_channels;
-    problem.out_channels = out_channels;
-    problem.groups = groups;
-    problem.num_taps = num_taps;
-    problem.circular = circular;
+    describe(problem, op, flat_offsets, axes, batch, in_channels, out_channels, groups, num_taps, circular);
     put_axes(in, problem.in);
     put_axes(out, problem.out);
     put_axes(stride, problem.stride);

@@ -66,6 +66,20 @@ inline Ints numbers(const char* op, const Tensor& tensor) {
   return Ints(first, first + flat.numel());
 }
 
+// What the problems of all engines share; the sizes per axis are each engine's own.
+template <class Problem>
+void describe(Problem& problem, const char* op, const Ints& flat_offsets, size_t axes, int64_t batch,
+              int64_t in_channels, int64_t out_channels, int64_t groups, int64_t num_taps, bool circular) {
+  STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
+                  " offsets, got ", flat_offsets.size());
+  problem.batch = batch;
+  problem.in_channels = in_channels;
+  problem.out_channels = out_channels;
+  problem.groups = groups;
+  problem.num_taps = num_taps;
+  problem.circular = circular;
+}
+
 inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
   Ints sizes = {first, second};
   sizes.insert(sizes.end(), rest.begin(), rest.end());

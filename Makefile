@@ -60,11 +60,10 @@ $(RIVALS): $(PACKAGE)
 
 BENCH_RUN := DASH_KERNELS_STRICT=1 $(BIN)/python -m bench
 
-bench: setup $(RIVALS)  ## A look at layers and search steps of two tasks beside their rivals, minutes; nothing is kept
-	$(BENCH_RUN) layers --quick
-	$(BENCH_RUN) steps --quick
+bench: setup $(RIVALS)  ## Naive beside Fourier mixing under pytest-benchmark (BENCH=--benchmark-autosave keeps a run)
+	DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest bench $(BENCH)
 
-bench-layers: setup $(RIVALS)  ## Every searched layer of the ten tasks beside its rivals, into bench/results (BENCH="--task DeepSEA" for a part)
+bench-layers: setup $(RIVALS)  ## Every searched layer of the ten tasks beside its rivals, into bench/results (BENCH=--quick for a look, "--task DeepSEA" for a part)
 	$(BENCH_RUN) layers $(BENCH)
 
 bench-steps: setup $(RIVALS)  ## Search steps of the ten tasks beside plain training steps, into bench/results (BENCH as above)

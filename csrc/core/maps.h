@@ -120,9 +120,8 @@ struct Maps {
     fft(rows->complex, in, size[0], out, buffer);
   }
 
-  // The columns of `count` vectors from `first` on, as members of a tile from `out` on. Of series, the frequencies
-  // f[0],
-  // ..., f[frequencies - 1] are its rows.
+  // The columns of `count` vectors from `first` on, as members of a tile from `out` on. Of series, the tile's rows are
+  // the frequencies f[0], ..., f[frequencies - 1].
   template <int kForm>
   void tile_of_series(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
                       const Tile& tile, const Output<T>& out) const {

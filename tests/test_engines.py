@@ -31,6 +31,7 @@ class Spy(ReferenceEngine):
         self.calls: list[str] = []
         self.missing: str | None = None
         self.refused: dict[str, str] = {}
+        self.seconds: float | None = None
         for operator in OPERATORS:
             setattr(self, operator, self._noting(operator))
 
@@ -49,6 +50,9 @@ class Spy(ReferenceEngine):
 
     def can_run(self, problem: Problem | MixProblem) -> str | None:
         return self.refused.get(problem.operator)
+
+    def predict(self, problem: Problem | MixProblem) -> float | None:
+        return self.seconds
 
 
 @pytest.fixture
@@ -78,6 +82,19 @@ def test_the_first_that_can_is_chosen(spies: tuple[Spy, Spy]) -> None:
     assert choose(CONV) is two and choose(MIX) is one
     two.missing = "it is not compiled"
     assert choose(CONV).name == "reference"
+
+
+def test_the_fastest_is_chosen_where_the_first_knows_its_time(spies: tuple[Spy, Spy]) -> None:
+    one, two = spies
+    two.seconds = 1.0
+    assert choose(CONV) is one, "nobody knows how long the first one takes"
+    one.seconds = 2.0
+    assert choose(CONV) is two
+    assert choose(CONV, "one") is one
+    one.seconds = 1.0
+    assert choose(CONV) is one, "order of preference decides between equals"
+    two.seconds, one.refused["tap_conv"] = None, "it is tired"
+    assert choose(CONV) is two, "before the reference"
 
 
 def test_engines_tells_what_is_missing(spies: tuple[Spy, Spy]) -> None:

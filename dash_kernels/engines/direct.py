@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import cost
 from .compiled import CompiledEngine, Ints, compiled, numbers
 from .problem import MixProblem, Problem
 
@@ -37,6 +38,9 @@ class DirectEngine(CompiledEngine):
             if pairs > MOST_ROW_TAPS:
                 return f"its table of rows would have {pairs} entries, more than {MOST_ROW_TAPS}"
         return super().can_run(problem)
+
+    def predict(self, problem: Problem | MixProblem) -> float | None:
+        return None if isinstance(problem, MixProblem) else cost.seconds(cost.direct_work(problem), cost.DIRECT)
 
     def tap_conv(
         self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool

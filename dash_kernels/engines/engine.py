@@ -29,6 +29,10 @@ class Engine(ABC):
     def can_run(self, problem: Problem | MixProblem) -> str | None:
         """None if it computes this problem, else one sentence why not. Called only where it is available."""
 
+    def predict(self, problem: Problem | MixProblem) -> float | None:
+        """Seconds it is expected to take on one thread, or None without a cost model. Called only where it can run."""
+        return None
+
     @abstractmethod
     def tap_conv(
         self,

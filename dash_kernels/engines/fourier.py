@@ -6,13 +6,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..taps import fast_length, is_smooth, outputs_reached, transform_length
+from . import cost
 from .compiled import CompiledEngine, Ints, compiled, numbers
 from .problem import MixProblem, Problem
 
@@ -28,7 +29,7 @@ class Plan:
     """How the compiled operators are to compute a convolution.
 
     Attributes:
-        offsets: int64 on the CPU, flat: converting hundreds of Python integers would cost more than a small layer does.
+        taps: Offsets, flat.
         out: Pixels per axis that the compiled operator computes.
         stride: Its step. One with a prime factor above 5 divides no fast length: there every pixel is computed.
         keep: Step between the computed pixels that are wanted: 1, but for such strides.
@@ -39,7 +40,7 @@ class Plan:
         reach: Share of the outputs that a tap reads an input pixel for, on average over the taps that reach any.
     """
 
-    offsets: Tensor
+    taps: tuple[int, ...]
     out: tuple[int, ...]
     stride: tuple[int, ...]
     keep: tuple[int, ...]
@@ -47,6 +48,15 @@ class Plan:
     circular: bool
     wrapped: tuple[range, ...] | None
     reach: float
+
+    @functools.cached_property
+    def offsets(self) -> Tensor:
+        """``taps`` as int64 on the CPU: converting hundreds of integers would cost more than a small layer does."""
+        return numbers(self.taps)
+
+    def in_double(self, dtype: torch.dtype, results: int) -> bool:
+        """Whether single precision would round so many results too much."""
+        return dtype == torch.float32 and (self.reach < LEAST_REACH or results <= FEW_RESULTS)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -62,13 +72,13 @@ def plan(
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
         lengths, reach = _lengths(rows, size, out, stride), _reach(rows, size, out, stride)
-        return Plan(numbers(offsets), out, stride, keep, lengths, False, None, reach)
+        return Plan(offsets, out, stride, keep, lengths, False, None, reach)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
         for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
     ):
-        return Plan(numbers(offsets), out, stride, keep, size, True, None, 1.0)
+        return Plan(offsets, out, stride, keep, size, True, None, 1.0)
     near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
@@ -77,7 +87,7 @@ def plan(
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
-    return Plan(numbers(tuple(o for row in moved for o in row)), out, stride, keep, lengths, False, wrapped, 1.0)
+    return Plan(tuple(o for row in moved for o in row), out, stride, keep, lengths, False, wrapped, 1.0)
 
 
 def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
@@ -111,6 +121,17 @@ class FourierEngine(CompiledEngine):
         if isinstance(problem, Problem) and problem.ndim > 2:
             return f"it computes 1-D and 2-D convolutions, not {problem.ndim}-D"
         return super().can_run(problem)
+
+    def predict(self, problem: Problem | MixProblem) -> float | None:
+        return None if isinstance(problem, MixProblem) else cost.seconds(self.work(problem), cost.FOURIER)
+
+    def work(self, problem: Problem) -> dict[str, float]:
+        """How often it does each thing in ``cost.FOURIER``."""
+        how = plan(problem.offsets, problem.input_size, problem.out_size, problem.stride, problem.circular)
+        size = problem.input_size if how.wrapped is None else tuple(map(len, how.wrapped))
+        computed = replace(problem, input_size=size, out_size=how.out, stride=how.stride, offsets=how.taps)
+        in_double = how.in_double(problem.dtype, problem.results)
+        return cost.fourier_work(computed, how.lengths, in_double)
 
     def tap_conv(
         self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
@@ -148,7 +169,7 @@ class FourierEngine(CompiledEngine):
 def _convolve(operator: str, how: Plan, results: int, first: Tensor, second: Tensor, *rest: Any) -> Tensor:
     """Runs the compiled ``fourier_tap_conv<operator>``, in double where single would round too much."""
     run = compiled(f"fourier_tap_conv{operator}")
-    if first.dtype == torch.float32 and (how.reach < LEAST_REACH or results <= FEW_RESULTS):
+    if how.in_double(first.dtype, results):
         return run(first.double(), second.double(), *rest).float()
     return run(first, second, *rest)
 

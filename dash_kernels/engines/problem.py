@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -47,6 +48,15 @@ class Problem:
     def num_taps(self) -> int:
         """Taps per pair of channels."""
         return len(self.offsets) // len(self.stride)
+
+    @property
+    def results(self) -> int:
+        """Numbers that the operator returns."""
+        if self.operator == "tap_conv":
+            return self.batch * self.out_channels * math.prod(self.out_size)
+        if self.operator == "tap_conv_input_grad":
+            return self.batch * self.in_channels * math.prod(self.input_size)
+        return self.out_channels * self.in_channels // self.groups * self.num_taps
 
 
 @dataclass(frozen=True)

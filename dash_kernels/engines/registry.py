@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from dataclasses import dataclass
 from types import TracebackType
 
 from .. import _env
@@ -21,7 +22,7 @@ from .reference import ReferenceEngine
 log = logging.getLogger("dash_kernels")
 
 ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), ReferenceEngine())
-"""In order of preference; the reference, which runs everything, is the last."""
+"""In order of preference where no cost model decides; the reference, which runs everything, is the last."""
 
 
 def engines() -> dict[str, str | None]:
@@ -83,28 +84,48 @@ def resolve(wanted: str) -> str:
     return name if name == "auto" else _known(name, "DASH_KERNELS_ENGINE")
 
 
-def survey(problem: Problem | MixProblem, wanted: str = "auto") -> tuple[str | None, dict[str, str | None]]:
-    """What would compute ``problem``, and what every engine says to it.
+@dataclass(frozen=True)
+class Survey:
+    """What would compute a problem, and what every engine says to it.
 
-    Returns:
-        The name of the engine in force or, without one, of the first that can run it; None if the one in force cannot.
-        And every engine by name, in order of preference: None, or the reason it cannot.
+    Attributes:
+        chosen: Name of the engine in force or, without one, of that which is expected to be the fastest; None if the
+            one in force cannot run it.
+        reasons: Every engine by name, in order of preference: None, or the reason it cannot.
+        seconds: Times expected on one thread, of those that can and that have a cost model.
+    """
+
+    chosen: str | None
+    reasons: dict[str, str | None]
+    seconds: dict[str, float]
+
+
+def survey(problem: Problem | MixProblem, wanted: str = "auto") -> Survey:
+    """Asks every engine.
+
+    With "auto", the first that can run the problem computes it, unless another one that can is expected to be faster.
+    Those without a cost model, as the reference, are expected to be nothing.
     """
     name = resolve(wanted)
     reasons = {engine.name: engine.available(problem.device) or engine.can_run(problem) for engine in ENGINES}
+    able = [engine for engine in ENGINES if reasons[engine.name] is None]
+    times = {engine.name: engine.predict(problem) for engine in able}
+    seconds = {n: time for n, time in times.items() if time is not None}
     if name != "auto":
-        return (name if reasons[name] is None else None), reasons
-    return next(n for n, reason in reasons.items() if reason is None), reasons
+        return Survey(name if reasons[name] is None else None, reasons, seconds)
+    first = able[0].name
+    return Survey(min(seconds, key=seconds.__getitem__) if first in seconds else first, reasons, seconds)
 
 
 def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
-    """The engine that computes ``problem``: the one in force by name, or the first that can run it.
+    """The engine that computes ``problem``: the one in force by name, or the fastest (see :func:`survey`).
 
     Raises:
         ValueError: There is no engine of that name, or it cannot run the problem; the message says why.
         RuntimeError: Only the reference can, nobody asked for it, and DASH_KERNELS_STRICT=1.
     """
-    chosen, reasons = survey(problem, wanted)
+    found = survey(problem, wanted)
+    chosen, reasons = found.chosen, found.reasons
     name = resolve(wanted)
     if chosen is None:
         able = ", ".join(n for n, reason in reasons.items() if reason is None)

@@ -102,11 +102,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _rows(problem: Problem | MixProblem, wanted: str) -> list[ExplainRow]:
-    chosen, reasons = survey(problem, wanted)
+    found = survey(problem, wanted)
+    chosen, seconds = found.chosen, found.seconds
     stage = PASSES.get(problem.operator, problem.operator)
     rows = []
-    for name, reason in reasons.items():
+    for name, reason in found.reasons.items():
         if reason is None and name != chosen:
-            reason = f"it can, but {chosen} goes before" if chosen else f"it can, but {wanted} was asked for"
+            if chosen is None:
+                reason = f"it can, but {wanted} was asked for"
+            elif name in seconds and chosen in seconds and seconds[chosen] <= seconds[name]:
+                reason = f"predicted {1e3 * seconds[name]:.3g} ms, {chosen} {1e3 * seconds[chosen]:.3g} ms"
+            else:
+                reason = f"it can, but {chosen} goes before"
         rows.append(ExplainRow(stage, name, name == chosen, reason, problem))
     return rows

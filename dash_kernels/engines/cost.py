@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How long an engine is expected to take: counts of what it does, and what one of each takes. Numbers only, no torch.
+
+The times are those of one thread of an AMD EPYC with AVX-512; ``python -m bench.engine_times`` measured them and fits
+them. The choice between engines needs their ratio alone, which neither threads nor the processor's speed change much.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..taps import outputs_reached
+from .problem import Problem
+
+VECTOR_BYTES = 64
+"""Of AVX-512."""
+
+BLOCK = 16
+"""Outputs of a row that the direct engine computes at once."""
+
+PAIR = 2
+"""Vectors of results for which it walks over its source at once."""
+
+SHARED = 8
+"""Products of the engine "fourier" that share a vector."""
+
+TRANSFORM = 12
+"""What moving a vector through a transform counts beside one product, where the engine "fourier" chooses its lanes."""
+
+DIRECT: Mapping[str, float] = {
+    "call": 10_500,  # workspace, threads, from Python to C++ and back
+    "tap": 83,  # sorting it into the plan
+    "product": 0.3,  # multiply-add of a vector: one a cycle
+    "fetch": 0.39,  # a vector of source pixels that is not in the first-level cache
+    "block": 1.85,  # beginning the taps of one row for BLOCK outputs
+    "pixel": 3.5,  # a vector of pixels: into lanes, or out of them
+}
+"""Nanoseconds of everything that :func:`direct_work` counts."""
+
+FOURIER: Mapping[str, float] = {
+    "call": 15_400,  # as above, and the plan
+    "tap": 136,
+    "transform": 0.99,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 1.03,  # a complex product of vectors: three multiply-adds
+    "operand": 2.13,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.36,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.82,  # a point of the weights' columns, as "transform"
+    "cast": 0.15,  # a number from single to double precision or back
+    "pixel": 4.8,  # as above
+}
+"""Nanoseconds of everything that :func:`fourier_work` counts."""
+
+
+def seconds(work: Mapping[str, float], times: Mapping[str, float]) -> float:
+    """The time of ``work`` if each thing takes as many nanoseconds as ``times`` says."""
+    return 1e-9 * sum(count * times[thing] for thing, count in work.items())
+
+
+def direct_work(problem: Problem) -> dict[str, float]:
+    """How often the engine "direct" does each thing in :data:`DIRECT`."""
+    lanes = VECTOR_BYTES // problem.dtype.itemsize
+    depth, width = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    source, result = math.prod(problem.input_size), math.prod(problem.out_size)
+    if problem.operator == "tap_conv_input_grad":
+        depth, width, source, result = width, depth, result, source
+    units, samples = problem.batch * problem.groups, _vectors(problem.batch, lanes) * problem.groups
+    # csrc/core/direct_maps.h chooses what lanes hold (results, units or samples) by the vectors of results a pixel.
+    # With them go the vectors of source a pixel, and how often the engine walks over those.
+    vectors, sources, walks = min(
+        (units * _vectors(width, lanes), units * depth / lanes, _vectors(width, PAIR * lanes)),
+        (_vectors(units, lanes) * width, _vectors(units, lanes) * depth, _vectors(width, PAIR)),
+        (samples * width, samples * depth, _vectors(width, PAIR)),
+        key=lambda form: form[0],
+    )
+    met = _meetings(problem.offsets, problem.input_size, problem.out_size, problem.stride, problem.circular)
+    return {
+        "call": 1,
+        "tap": problem.num_taps,
+        "product": vectors * depth * met.products,
+        "fetch": sources * walks * met.fetches,
+        "block": vectors * depth * met.blocks,
+        "pixel": sources * source + vectors * result,
+    }
+
+
+def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> dict[str, float]:
+    """How often the engine "fourier" does each thing in :data:`FOURIER`.
+
+    Args:
+        problem: As the plan has it: with its sizes, strides and offsets.
+        lengths: Of the transforms, per axis.
+        in_double: Whether single precision is converted.
+    """
+    lanes = VECTOR_BYTES // (8 if in_double else problem.dtype.itemsize)
+    rows, columns = math.prod(lengths[:-1]), lengths[-1]
+    frequencies = rows * columns / 2
+    batch, groups = problem.batch, problem.groups
+    depth, width = problem.in_channels // groups, problem.out_channels // groups
+    folded = [n // step for n, step in zip(lengths, problem.stride, strict=True)]
+    source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
+    if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h
+        maps = _vectors(batch * groups, lanes)
+        products, operands = maps * width, 0
+        transforms = maps * (source + width * result)
+        weights = min(groups // math.gcd(groups, lanes), maps) * width
+    else:
+        if problem.operator == "tap_conv_input_grad":
+            depth, width, source, result = width, depth, result, source
+        weights = _vectors(width, lanes) * depth * groups
+        # as in DenseTransfer::choose_lanes and, for the weights' gradient, in DenseWeightGrad
+        by_batch = _vectors(batch, lanes) * ((depth + width) * TRANSFORM + depth * width)
+        sources, results = min(_vectors(batch, lanes) * depth, _vectors(depth, lanes) * batch), _vectors(width, lanes)
+        by_channel = (sources + results * batch) * TRANSFORM + results * batch * depth
+        if problem.operator != "tap_conv_weight_grad" and by_batch <= by_channel:
+            products = _vectors(batch, lanes) * groups * depth * width
+            operands = _vectors(batch, lanes) * groups * depth * _vectors(width, SHARED)
+            transforms = _vectors(batch, lanes) * groups * (depth * source + width * result)
+        else:
+            products = results * batch * groups * depth
+            gradient = problem.operator == "tap_conv_weight_grad"
+            operands = (
+                results * groups * (batch * _vectors(depth, SHARED) if gradient else depth * _vectors(batch, SHARED))
+            )
+            transforms = groups * (sources * source + results * batch * result)
+    inputs = problem.in_channels * math.prod(problem.input_size)
+    numbers = batch * (inputs + problem.out_channels * math.prod(problem.out_size))
+    return {
+        "call": 1,
+        "tap": problem.num_taps,
+        "transform": transforms,
+        "product": products * frequencies,
+        "operand": operands * frequencies,
+        "tap sum": weights * columns / 2 * problem.num_taps,
+        "spectrum": weights * frequencies * math.log2(rows),
+        "cast": numbers if in_double else 0,
+        "pixel": numbers / lanes,
+    }
+
+
+@dataclass(frozen=True)
+class Meetings:
+    """How taps meet the outputs of one map.
+
+    Attributes:
+        products: Pairs of a tap and an output of a BLOCK in which it reads a pixel that exists.
+        fetches: Those of them whose pixel the tap before it in its row has not read for that BLOCK.
+        blocks: Pairs of a row of taps and a BLOCK.
+    """
+
+    products: int
+    fetches: float
+    blocks: int
+
+
+@functools.lru_cache(maxsize=1024)
+def _meetings(
+    offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], circular: bool
+) -> Meetings:
+    products, fetches, blocks = 0, 0.0, 0
+    before: tuple[int, ...] = ()
+    for tap in sorted(offsets[t : t + len(size)] for t in range(0, len(offsets), len(size))):
+        *lines, across = (
+            range(m) if circular else outputs_reached(offset, n, m, step)
+            for offset, n, m, step in zip(tap, size, out, stride, strict=True)
+        )
+        rows = math.prod(map(len, lines))
+        begin, end = across.start // BLOCK * BLOCK, _vectors(across.stop, BLOCK) * BLOCK
+        met = rows * (min(end, out[-1]) - begin) if across else 0
+        products += met
+        if before[:-1] == tap[:-1] and before:
+            fetches += met * min(1, (tap[-1] - before[-1]) / (BLOCK * stride[-1]))
+        else:
+            fetches += met
+            blocks += rows * _vectors(out[-1], BLOCK)
+        before = tap
+    return Meetings(products, fetches, blocks)
+
+
+def _vectors(count: int, lanes: int) -> int:
+    """``count`` divided by ``lanes``, rounded up."""
+    return -(-count // lanes)
+
+
+def _points(lengths: Sequence[int], size: Sequence[int]) -> float:
+    """Points times log2 of their number: real rows of ``size``, then all columns of half as many complex numbers."""
+    rows, columns = math.prod(lengths[:-1]), lengths[-1]
+    return columns / 2 * (math.prod(size[:-1]) * math.log2(columns) + rows * math.log2(rows))

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The cost model: weighed against recorded times, asked about every kind of problem, and what is said of it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+import dash_kernels as dk
+from bench import engine_times
+from dash_kernels._load import LOAD
+from dash_kernels.engines import MixProblem, Problem
+from dash_kernels.engines.direct import DirectEngine
+from dash_kernels.engines.fourier import FourierEngine
+from dash_kernels.engines.reference import ReferenceEngine
+
+FOURIER, DIRECT = FourierEngine(), DirectEngine()
+OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad")
+NINE = tuple(itertools.chain.from_iterable(itertools.product((-1, 0, 1), repeat=2)))
+SMALL = Problem("tap_conv", "cpu", torch.float32, 4, 6, 8, 2, (9, 12), (9, 12), (1, 1), NINE, False)
+
+
+@functools.cache
+def recorded() -> list[tuple[engine_times.Times, float, float]]:
+    """What was measured, and milliseconds predicted for "fourier" and "direct"."""
+    rows = engine_times.read()
+    return [(row, 1e3 * predicted(FOURIER, row.problem), 1e3 * predicted(DIRECT, row.problem)) for row in rows]
+
+
+def predicted(engine: FourierEngine | DirectEngine, problem: Problem) -> float:
+    seconds = engine.predict(problem)
+    assert seconds is not None and math.isfinite(seconds) and seconds > 0
+    return seconds
+
+
+def test_the_choice_is_good_on_recorded_times() -> None:
+    losses = []
+    for row, fourier, direct in recorded():
+        took = row.direct if direct < fourier else row.fourier
+        losses.append(took / min(row.direct, row.fourier))
+        assert losses[-1] < 1.3, row
+    assert sum(losses) / len(losses) < 1.02
+
+
+def test_predictions_are_near_recorded_times() -> None:
+    for row, fourier, direct in recorded():
+        assert 0.4 < fourier / row.fourier < 2.5 and 0.4 < direct / row.direct < 2.5, row
+
+
+def test_either_engine_is_the_faster_one_somewhere() -> None:
+    assert {direct < fourier for _, fourier, direct in recorded()} == {True, False}
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("circular", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("stride", [1, 2, 7])
+def test_every_kind_of_problem_has_a_prediction(operator: str, circular: bool, dtype: torch.dtype, stride: int) -> None:
+    out = tuple(-(-n // stride) for n in SMALL.input_size)
+    problem = replace(SMALL, operator=operator, circular=circular, dtype=dtype, stride=(stride,) * 2, out_size=out)
+    for engine in (FOURIER, DIRECT):
+        assert predicted(engine, replace(problem, batch=64)) > predicted(engine, problem)
+        assert predicted(engine, replace(problem, in_channels=60, out_channels=80)) > predicted(engine, problem)
+
+
+def test_degenerate_problems_have_a_prediction() -> None:
+    far = replace(SMALL, offsets=(100, 100))
+    for problem in (far, replace(SMALL, batch=1, in_channels=1, out_channels=1, groups=1, input_size=(1, 1))):
+        for engine in (FOURIER, DIRECT):
+            predicted(engine, problem)
+    predicted(DIRECT, replace(SMALL, input_size=(3, 4, 5), out_size=(3, 4, 5), stride=(1, 1, 1), offsets=(0, 0, 1)))
+
+
+def test_more_taps_cost_direct_sums_more() -> None:
+    lattice = tuple(itertools.chain.from_iterable(itertools.product(range(-4, 5), repeat=2)))
+    assert predicted(DIRECT, replace(SMALL, offsets=lattice)) > predicted(DIRECT, SMALL)
+
+
+def test_mixing_and_the_reference_have_none() -> None:
+    mix = MixProblem("mix_taps", "cpu", torch.float32, 12, 6, 5, 2)
+    assert FOURIER.predict(mix) is None and DIRECT.predict(mix) is None
+    assert ReferenceEngine().predict(SMALL) is None
+
+
+@pytest.mark.skipif(LOAD.error is not None, reason=str(LOAD.error))
+def test_explain_tells_the_predictions() -> None:
+    space = {"kernel_sizes": (3, 5, 7, 9), "dilations": (1, 3, 7, 15)}
+    strided = dk.explain(dk.MixedConv2d(64, 64, **space, stride=2, groups=64), (64, 64, 16, 16))
+    dense = dk.explain(dk.MixedConv2d(16, 16, **space), (64, 16, 32, 32))
+    for report, chosen, other in ((strided, "direct", "fourier"), (dense, "fourier", "direct")):
+        rows = {row.engine: row for row in report.rows if row.stage == "forward"}
+        assert rows[chosen].chosen
+        words = (rows[other].reason or "").replace(",", "").split()
+        assert (words[0], words[2], words[3], words[5]) == ("predicted", "ms", chosen, "ms")
+        assert float(words[1]) > float(words[4]) > 0

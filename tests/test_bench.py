@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import dash_kernels as dk
-from bench import gate, tables, timing, work
+from bench import engine_times, gate, tables, timing, work
 from bench.layers import Layer, all_layers, searched_layers
 from bench.measure_layers import measure_layer
 from bench.measure_steps import AUTO, NEVER, STEP, StepContestant, columns
@@ -20,7 +20,7 @@ from bench.results import Row, Run, Stage
 from bench.rivals import MIXED_CONV, LayerContestant
 from bench.targets import TARGETS, Verdict, verdicts
 from bench.tasks import TASKS, Task
-from dash_kernels.engines import Problem
+from dash_kernels.engines import Problem, cost
 from dash_search.alpha import mixed_layers
 
 CIFAR = TASKS[0]
@@ -256,3 +256,20 @@ def test_memory_of_a_step_grows_with_the_batch() -> None:
     small, large = (peak("Satellite", "plain, contiguous", batch) for batch in (64, 256))
     assert small is not None and large is not None
     assert 2 < large / small < 5
+
+
+def test_engine_times_are_read_as_they_were_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engine_times, "FILE", tmp_path / "times.csv")
+    monkeypatch.setattr(engine_times, "LAYERS", ((2, 4, 6, 2, (5, 6), 2), (1, 1, 1, 1, (8,), 1)))
+    monkeypatch.setattr(engine_times.torch, "set_num_threads", lambda count: None)
+    rows = list(engine_times.measure())
+    engine_times.write(rows)
+    assert engine_times.read() == rows and len(rows) == 2 * 3 * 3
+    assert all(row.fourier > 0 and row.direct > 0 for row in rows)
+    assert rows[0].problem.out_size == (3, 3)
+
+
+def test_the_cost_model_has_the_constants_that_fit_the_record() -> None:
+    found = engine_times.fit(engine_times.read())
+    for name, times in (("FOURIER", cost.FOURIER), ("DIRECT", cost.DIRECT)):
+        assert found[name] == pytest.approx(times, rel=0.02)

@@ -48,7 +48,7 @@ FOURIER: Mapping[str, float] = {
     "operand": 2.13,  # fetching a complex vector for SHARED of them
     "tap sum": 0.36,  # one row frequency of one tap of a vector of weights
     "spectrum": 0.82,  # a point of the weights' columns, as "transform"
-    "cast": 0.15,  # a number from single to double precision or back
+    "cast": 0.147,  # a number from single to double precision or back
     "pixel": 4.8,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""

@@ -172,14 +172,14 @@ struct Butterfly<T, 8> {
   }
 };
 
+// a times c + i s, a root of unity between two steps of a butterfly.
+template <class T>
+DASH_INLINE Term<T> twiddled(Term<T> a, double c, double s) {
+  return a.zero ? a : Term<T>::of(times(a.value(), static_cast<T>(c), static_cast<T>(s)));
+}
+
 template <class T>
 struct Butterfly<T, 9> {
-  // exp(-2 pi i k / 9), k = 1, 2, 4
-  DASH_INLINE static Term<T> twiddled(Term<T> a, double c, double s) {
-    if (a.zero) return a;
-    const Cx<T> v = times(a.value(), static_cast<T>(c), static_cast<T>(s));
-    return Term<T>::of(v);
-  }
   template <class S>
   DASH_INLINE static void run(const S& s, Term<T>* a) {
     Term<T> column[3][3];
@@ -201,6 +201,39 @@ struct Butterfly<T, 9> {
 #pragma GCC unroll 3
       for (int j = 0; j < 3; ++j)
         a[k + 3 * j] = row[j];
+    }
+  }
+};
+
+template <class T>
+struct Butterfly<T, 16> {
+  template <class S>
+  DASH_INLINE static void run(const S& s, Term<T>* a) {
+    constexpr double c = 0.92387953251128675613, d = 0.38268343236508977173, root = 0.70710678118654752440;
+    Term<T> column[4][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j)
+        column[i][j] = a[i + 4 * j];
+      Butterfly<T, 4>::run(s, column[i]);
+    }
+    column[1][1] = twiddled(column[1][1], c, -d);
+    column[1][2] = twiddled(column[1][2], root, -root);
+    column[1][3] = twiddled(column[1][3], d, -c);
+    column[2][1] = twiddled(column[2][1], root, -root);
+    column[2][2] = column[2][2].turned();
+    column[2][3] = twiddled(column[2][3], -root, -root);
+    column[3][1] = twiddled(column[3][1], d, -c);
+    column[3][2] = twiddled(column[3][2], -root, -root);
+    column[3][3] = twiddled(column[3][3], -c, d);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      Term<T> row[4] = {column[0][k], column[1][k], column[2][k], column[3][k]};
+      Butterfly<T, 4>::run(s, row);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j)
+        a[k + 4 * j] = row[j];
     }
   }
 };

@@ -22,6 +22,21 @@ Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
   return maps;
 }
 
+// Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
+// long as that is a small part of all transforms; and always if they would outgrow what is kept from call to call.
+template <class T>
+int64_t part_of_batch(const ConvProblem& p) {
+  constexpr int64_t kStep = 2 * kLanes<T>, kCached = int64_t{8} << 20, kKept = int64_t{64} << 20, kSmallPart = 16;
+  ConvProblem one = p;
+  one.batch = 1;
+  const Maps<T> in = side_maps<T>(one, false), out = side_maps<T>(one, true);
+  const int64_t sample = in.bytes() + out.bytes(), maps = in.channels + out.channels;
+  const int64_t worth_it = kSmallPart * kLanes<T> * ceil_div(out.channels, kLanes<T>) * in.channels / maps;
+  const int64_t most = smaller(larger(kCached / sample, worth_it), kKept / sample);
+  const int64_t parts = ceil_div(p.batch, larger(kStep, most / kStep * kStep));
+  return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
+}
+
 // The forward convolution and its input gradient are one algorithm with the roles of the two sides exchanged: `from` is
 // transformed, multiplied over its channels (depth) with weights, and `to` receives the result.
 template <class T>
@@ -61,9 +76,10 @@ struct DenseTransfer {
   void choose_lanes() {
     constexpr int64_t kTransform = 12;  // a transformed vector costs about as much as this many complex products
     const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
-    const int64_t by_batch = padded(from.batch) * ((depth + width) * kTransform + depth * width);
-    const bool narrow = padded(from.batch) * depth < padded(depth) * from.batch;
-    const int64_t source = narrow ? padded(from.batch) * depth : padded(depth) * from.batch;
+    const int64_t samples = Maps<T>::batch_groups(from.batch);
+    const int64_t by_batch = samples * ((depth + width) * kTransform + depth * width);
+    const bool narrow = samples * depth < padded(depth) * from.batch;
+    const int64_t source = narrow ? samples * depth : padded(depth) * from.batch;
     const int64_t by_channel = (source + padded(width) * from.batch) * kTransform + padded(width) * depth * from.batch;
     to.lanes_are_batch = by_batch <= by_channel;
     from.lanes_are_batch = to.lanes_are_batch || narrow;
@@ -89,6 +105,7 @@ struct DenseTransfer {
   };
   struct Workspace {
     Cx<T>*from_spectrum, *to_spectrum, *row_scratch;
+    typename Maps<T>::Places from_places, to_places;
     Vec<T>*weights, *tap_rows;
     Worker* workers;
   };
@@ -97,6 +114,8 @@ struct DenseTransfer {
     w.from_spectrum = arena.take<Cx<T>>(from.spectrum_size());
     w.to_spectrum = arena.take<Cx<T>>(to.spectrum_size());
     w.row_scratch = arena.take<Cx<T>>(count * larger(from.scratch(), to.scratch()));
+    w.from_places = from.make_places(arena);
+    w.to_places = to.make_places(arena);
     w.weights = arena.take<Vec<T>>(weight_groups() * depth * taps.count());
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.workers = arena.take<Worker>(count);
@@ -118,7 +137,7 @@ struct DenseTransfer {
   // The weights of every (group of kLanes channels of `to`, channel of `from`), transposed, with the scale of the whole
   // transform.
   void load_weights(const T* weight, const Workspace& w, const Workers& workers) const {
-    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_pieces(workers, weight_groups() * depth, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t j = i / depth * kLanes<T>, k = i % depth, stride = forward ? depth : 1;
@@ -310,7 +329,9 @@ struct DenseTransfer {
 
   void run(const T* source, const T* weight, T* result, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count);
+    Workspace w = make_workspace(arena, workers.count);
+    from.fill(w.from_places, false);
+    to.fill(w.to_places, true);
     for (int64_t i = 0; i < workers.count; ++i) {
       for (int64_t k = 0; to.lanes_are_batch && k < aliases * depth; ++k)
         w.workers[i].q_offset[k] = k * weights_tile().member * kFactorScalars<T>;
@@ -319,7 +340,8 @@ struct DenseTransfer {
     for (int64_t group = 0; group < problem.groups; ++group) {
       const int64_t weights_of_group =
           problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
-      from.transform_rows(source + group * depth * from.map, w.from_spectrum, w.row_scratch, workers);
+      from.transform_rows(source + group * depth * from.map, T(1), w.from_places, w.from_spectrum, w.row_scratch,
+                          workers);
       load_weights(weight + group * weights_of_group, w, workers);
       parallel_pieces(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
         for (int64_t u = begin; u < end; ++u) {
@@ -329,7 +351,7 @@ struct DenseTransfer {
             unit_by_channels(w, w.workers[worker], to.unit(u));
         }
       });
-      to.invert_rows(w.to_spectrum, result + group * width * to.map, T(1), w.row_scratch, workers);
+      to.invert_rows(w.to_spectrum, w.to_places, result + group * width * to.map, w.row_scratch, workers);
     }
   }
 };

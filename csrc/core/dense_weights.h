@@ -23,7 +23,7 @@ struct DenseWeightGrad {
         in_height(in.series ? 2 * Unit::kSeriesPairs : in.rows->n),
         height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n) {
     out.lanes_are_batch = false;
-    in.lanes_are_batch = ceil_div(batch, kLanes<T>) * width < ceil_div(width, kLanes<T>) * batch;
+    in.lanes_are_batch = Maps<T>::batch_groups(batch) * width < ceil_div(width, kLanes<T>) * batch;
     tap_vectors = out.groups() * width * taps.count();
   }
 
@@ -41,6 +41,7 @@ struct DenseWeightGrad {
   };
   struct Workspace {
     Cx<T>*out_spectrum, *in_spectrum, *row_scratch;
+    typename Maps<T>::Places out_places, in_places;
     int64_t* q_offset;
     Vec<T>* tap_rows;
     Worker* workers;
@@ -50,6 +51,8 @@ struct DenseWeightGrad {
     w.out_spectrum = arena.take<Cx<T>>(out.spectrum_size());
     w.in_spectrum = arena.take<Cx<T>>(in.spectrum_size());
     w.row_scratch = arena.take<Cx<T>>(count * larger(out.scratch(), in.scratch()));
+    w.out_places = out.make_places(arena);
+    w.in_places = in.make_places(arena);
     w.q_offset = arena.take<int64_t>(batch);
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.workers = arena.take<Worker>(count);
@@ -140,8 +143,8 @@ struct DenseWeightGrad {
     }
   }
 
-  void store_gradient(const Workspace& w, int64_t pieces, T* result, const Workers& workers) const {
-    const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+  void store_gradient(const Workspace& w, int64_t pieces, T* result, bool add, const Workers& workers) const {
+    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_pieces(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count();
@@ -153,22 +156,27 @@ struct DenseWeightGrad {
         const int64_t o = i / width * kLanes<T>, c = i % width;
         store_taps(taps, problem.num_taps, sum, scale, result + (o * width + c) * problem.num_taps,
                    Lanes<T>::strided(width * problem.num_taps, out.channels - o),
-                   w.tap_rows + worker * problem.num_taps);
+                   w.tap_rows + worker * problem.num_taps, add);
       }
     });
   }
 
-  void run(const T* out_gradient, const T* input, T* result, void* buffer, const Workers& workers) const {
+  // If `add`, to what is in `result`.
+  void run(const T* out_gradient, const T* input, T* result, bool add, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count);
+    Workspace w = make_workspace(arena, workers.count);
+    out.fill(w.out_places, false);
+    in.fill(w.in_places, false);
     for (int64_t b = 0; b < batch; ++b)
       w.q_offset[b] = in.scalar_in(in_tile(), b, 0);
     const int64_t units = in.units(), block = carry_after(units), pieces = larger(1, smaller(workers.count, units));
     for (int64_t i = 0; i < pieces; ++i)
       w.workers[i].tap_column.prepare(-1);
     for (int64_t group = 0; group < problem.groups; ++group) {
-      out.transform_rows(out_gradient + group * out.channels * out.map, w.out_spectrum, w.row_scratch, workers);
-      in.transform_rows(input + group * width * in.map, w.in_spectrum, w.row_scratch, workers);
+      // The products of a pair's two columns sum to twice those of its two samples; a single sample has one column.
+      out.transform_rows(out_gradient + group * out.channels * out.map, T(2), w.out_places, w.out_spectrum,
+                         w.row_scratch, workers);
+      in.transform_rows(input + group * width * in.map, T(1), w.in_places, w.in_spectrum, w.row_scratch, workers);
       parallel_pieces(workers, units, [&](int64_t worker, int64_t begin, int64_t end) {
         Worker& own = w.workers[worker];
         for (int64_t t = 0; t < tap_vectors; ++t)
@@ -182,7 +190,7 @@ struct DenseWeightGrad {
         }
         carry<T>(own.partial, tap_vectors, own.gradient);
       });
-      store_gradient(w, pieces, result + group * out.channels * width * problem.num_taps, workers);
+      store_gradient(w, pieces, result + group * out.channels * width * problem.num_taps, add, workers);
     }
   }
 };

@@ -2,7 +2,7 @@
 // Depthwise convolutions (one input channel a group, `multiplier` output channels each). Nothing is summed over
 // channels, so kLanes neighbouring input maps go through the whole transform, product and inverse at once, in cache.
 // Their channels repeat from sample to sample: the weights' spectra exist once per distinct pattern of channels in the
-// lanes.
+// lanes. Two vectors of maps of one pattern make a pair (rows.h).
 #pragma once
 #include "maps.h"
 #include "taps.h"
@@ -15,7 +15,7 @@ struct Depthwise {
   const ConvProblem& problem;
   const TapList& taps;
   const LengthPlan<T>&full_rows, &full_cols, &out_rows, &out_cols;
-  int64_t channels, multiplier, vectors, patterns;
+  int64_t channels, multiplier, vectors, patterns, pairs;
 
   Depthwise(const ConvProblem& p, const TapList& t)
       : problem(p), taps(t), full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])),
@@ -28,13 +28,14 @@ struct Depthwise {
       b = rest;
     }
     patterns = smaller(channels / a, vectors);  // after lcm(channels, kLanes) maps the channels in the lanes repeat
+    pairs = vectors / (2 * patterns) * patterns + smaller(patterns, vectors % (2 * patterns));
   }
 
-  // kLanes maps of one side as a batch of one vector, so that Maps' transforms serve.
-  Maps<T> side(bool strided) const {
+  // Two vectors of maps of one side as a batch of two, or one without a partner, so that Maps' transforms serve.
+  Maps<T> side(bool strided, int64_t count = 2) const {
     const int64_t* size = strided ? problem.out : problem.in;
     const int64_t area = size[0] * size[1];
-    return {1,
+    return {count,
             kLanes<T>,
             0,
             strided ? multiplier * area : area,
@@ -44,8 +45,19 @@ struct Depthwise {
             false,
             full_rows.n == 1};
   }
-  Lanes<T> map_lanes(const Maps<T>& maps, int64_t vector) const {
-    return Lanes<T>::strided(maps.map, problem.batch * channels - vector * kLanes<T>);
+  // The first vector of a pair; the second comes `patterns` later, if there are so many.
+  int64_t first_of(int64_t pair) const { return pair / patterns * 2 * patterns + pair % patterns; }
+  int64_t count_of(int64_t pair) const { return first_of(pair) + patterns < vectors ? 2 : 1; }
+  template <class Pointer>
+  PlanePair<T, Pointer> planes(const Maps<T>& maps, Pointer data, int64_t pair) const {
+    const auto lanes = [&](int64_t v) { return Lanes<T>::strided(maps.map, problem.batch * channels - v * kLanes<T>); };
+    const int64_t v = first_of(pair), other = v + patterns;
+    return {data + v * kLanes<T> * maps.map, maps.batch > 1 ? data + other * kLanes<T> * maps.map : nullptr, lanes(v),
+            lanes(other)};
+  }
+  void fill(typename Maps<T>::Places& places, bool strided, bool inverse) const {
+    side(strided).fill(places, inverse);
+    places.single.fill(side(strided, 1).columns(), 0, inverse);
   }
   int64_t column() const { return odd_stride(full_rows.n); }
   bool series() const { return full_rows.n == 1; }
@@ -70,6 +82,7 @@ struct Depthwise {
   struct Workspace {
     Cx<T>* weights;
     Vec<T>* tap_gradient;
+    typename Maps<T>::Places in_places, out_places;
     Worker* workers;
   };
   Workspace make_workspace(Arena& arena, int64_t count, bool weight_grad) const {
@@ -77,6 +90,8 @@ struct Depthwise {
     Workspace w;
     w.weights = arena.take<Cx<T>>((weight_grad ? count : 1) * weight_size());
     w.tap_gradient = arena.take<Vec<T>>(weight_grad ? patterns * multiplier * taps.count() : 0);
+    w.in_places = in.make_places(arena);
+    w.out_places = out.make_places(arena);
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
@@ -105,12 +120,12 @@ struct Depthwise {
       lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
     return lanes;
   }
-  Cx<T>* weights_of(const Workspace& w, int64_t vector, int64_t multiple) const {
-    return w.weights + (vector % patterns * multiplier + multiple) * spectrum_size();
+  Cx<T>* weights_of(const Workspace& w, int64_t pair, int64_t multiple) const {
+    return w.weights + (pair % patterns * multiplier + multiple) * spectrum_size();
   }
 
   void transform_weights(const T* weight, bool forward, const Workspace& w, const Workers& workers) const {
-    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     const int sign = forward ? 1 : -1;
     parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
@@ -153,56 +168,58 @@ struct Depthwise {
     }
   }
 
-  // Rows of the maps of vector v, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input
-  // map.
-  void transform_in(const Maps<T>& in, const T* x, int64_t v, Worker& worker) const {
-    rows_forward(full_cols, x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0], in.size[1], worker.in_spectrum,
-                 in.columns(), worker.row_scratch);
+  // Rows of the maps of a pair, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input map.
+  void transform_in(const Workspace& w, const Maps<T>& in, const T* x, int64_t pair, Worker& worker) const {
+    rows_forward(full_cols, planes(in, x, pair), in.size[0], in.size[1], T(1), w.in_places.of(in.batch > 1),
+                 worker.in_spectrum, worker.row_scratch);
   }
-  void invert_in(const Maps<T>& in, const Worker& worker, T* x, int64_t v) const {
-    rows_inverse(full_cols, worker.in_spectrum, in.columns(), x + v * kLanes<T> * in.map, map_lanes(in, v), in.size[0],
-                 in.size[1], T(1), worker.row_scratch);
+  void invert_in(const Workspace& w, const Maps<T>& in, const Worker& worker, T* x, int64_t pair) const {
+    rows_inverse(full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1], T(1),
+                 planes(in, x, pair), worker.row_scratch);
   }
-  int64_t out_origin(const Maps<T>& out, int64_t v, int64_t multiple) const {
-    return v * kLanes<T> * out.map + multiple * out.size[0] * out.size[1];
+  int64_t multiple_at(const Maps<T>& out, int64_t multiple) const { return multiple * out.size[0] * out.size[1]; }
+  void transform_out(const Workspace& w, const Maps<T>& out, const T* y, int64_t pair, int64_t multiple, T scale,
+                     Worker& worker) const {
+    rows_forward(out_cols, planes(out, y + multiple_at(out, multiple), pair), out.size[0], out.size[1], scale,
+                 w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch);
   }
-  void transform_out(const Maps<T>& out, const T* y, int64_t v, int64_t multiple, Worker& worker) const {
-    rows_forward(out_cols, y + out_origin(out, v, multiple), map_lanes(out, v), out.size[0], out.size[1],
-                 worker.out_spectrum, out.columns(), worker.row_scratch);
-  }
-  void invert_out(const Maps<T>& out, const Worker& worker, T* y, int64_t v, int64_t multiple) const {
-    rows_inverse(out_cols, worker.out_spectrum, out.columns(), y + out_origin(out, v, multiple), map_lanes(out, v),
-                 out.size[0], out.size[1], T(1), worker.row_scratch);
+  void invert_out(const Workspace& w, const Maps<T>& out, const Worker& worker, T* y, int64_t pair,
+                  int64_t multiple) const {
+    rows_inverse(out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1], T(1),
+                 planes(out, y + multiple_at(out, multiple), pair), worker.row_scratch);
   }
 
   int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }
 
-  // visit(position in a half spectrum, number of frequencies from there on) for every unit of unstrided series.
+  // visit(where a unit of unstrided series stands in the maps' spectra, where in the weights', its frequencies).
   template <class Visit>
   void for_each_unit(const Maps<T>& maps, const Visit& visit) const {
     for (int64_t u = 0; u < maps.units(); ++u) {
       const Unit unit = maps.unit(u);
-      visit(weight_at(unit.frequency[0]), unit.count);
+      for (int64_t v = 0; v < maps.batch; ++v)
+        visit(maps.first_column(v) + maps.columns().near(unit.frequency[0]), weight_at(unit.frequency[0]), unit.count);
     }
   }
 
   // y = x * weights: row frequencies that fold onto one are summed, then the column folds in its inverse.
   void forward(const T* x, const T* weight, T* y, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count, false);
+    Workspace w = make_workspace(arena, workers.count, false);
+    fill(w.in_places, false, false);
+    fill(w.out_places, true, true);
     transform_weights(weight, true, w, workers);
-    const Maps<T> in = side(false), out = side(true);
-    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_pieces(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       for (int64_t v = begin; v < end; ++v) {
-        transform_in(in, x, v, worker);
+        const Maps<T> in = side(false, count_of(v)), out = side(true, count_of(v));
+        transform_in(w, in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
           const Cx<T>* const h = weights_of(w, v, m);
           if (series() && !strided_rows())
             multiply_series(in, worker.in_spectrum, h, worker.out_spectrum, false);
           else
             multiply_forward(in, out, worker, h);
-          invert_out(out, worker, y, v, m);
+          invert_out(w, out, worker, y, v, m);
         }
       }
     });
@@ -210,86 +227,99 @@ struct Depthwise {
   void multiply_forward(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h) const {
     const int64_t aliases = full_cols.n / out_cols.n;
     for (int64_t g = 0; g < out.half() + 1; ++g) {
-      in.transform_column(worker.in_spectrum, 0, g, Output<T>::to_product(worker.a, h + weight_at(g), full_rows.n),
-                          worker.buffer);
-      for (int64_t alias = 1; alias < aliases; ++alias) {
-        const int64_t f = g + alias * out_cols.n;
-        in.transform_column(worker.in_spectrum, 0, f, Output<T>::to_values(worker.b, full_rows.n), worker.buffer);
-        for (int64_t k = 0; k < full_rows.n; ++k) {
-          Cx<T>& sum = worker.a[reversed(k)];
-          sum = sum + times(worker.b[k], h[weight_at(f) + k]);
+      for (int64_t v = 0; v < in.batch; ++v) {
+        in.transform_column(worker.in_spectrum, v, g, Output<T>::to_product(worker.a, h + weight_at(g), full_rows.n),
+                            worker.buffer);
+        for (int64_t alias = 1; alias < aliases; ++alias) {
+          const int64_t f = g + alias * out_cols.n;
+          in.transform_column(worker.in_spectrum, v, f, Output<T>::to_values(worker.b, full_rows.n), worker.buffer);
+          for (int64_t k = 0; k < full_rows.n; ++k) {
+            Cx<T>& sum = worker.a[reversed(k)];
+            sum = sum + times(worker.b[k], h[weight_at(f) + k]);
+          }
         }
+        out.invert_column(worker.a, full_rows.n / out_rows.n, worker.out_spectrum, v, g, worker.buffer);
       }
-      out.invert_column(worker.a, full_rows.n / out_rows.n, worker.out_spectrum, 0, g, worker.buffer);
     }
   }
   void multiply_series(const Maps<T>& maps, const Cx<T>* spectrum, const Cx<T>* h, Cx<T>* result, bool add) const {
-    for_each_unit(maps, [=](int64_t at, int64_t count) {
-      for (int64_t i = at; i < at + count; ++i)
-        result[i] = add ? result[i] + times(spectrum[i], h[i]) : times(spectrum[i], h[i]);
+    for_each_unit(maps, [=](int64_t at, int64_t weight, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) {
+        const Cx<T> product = times(spectrum[at + i], h[weight + i]);
+        result[at + i] = add ? result[at + i] + product : product;
+      }
     });
   }
 
   // The gradient of x: the spectrum of y's gradient repeats over the full-length frequencies.
   void input_grad(const T* y_gradient, const T* weight, T* x_gradient, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count, false);
+    Workspace w = make_workspace(arena, workers.count, false);
+    fill(w.in_places, false, true);
+    fill(w.out_places, true, false);
     transform_weights(weight, false, w, workers);
-    const Maps<T> in = side(false), out = side(true);
-    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_pieces(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       for (int64_t v = begin; v < end; ++v) {
+        const Maps<T> in = side(false, count_of(v)), out = side(true, count_of(v));
         for (int64_t m = 0; m < multiplier; ++m) {
-          transform_out(out, y_gradient, v, m, worker);
+          transform_out(w, out, y_gradient, v, m, T(1), worker);
           const Cx<T>* const h = weights_of(w, v, m);
           if (series() && !strided_rows())
             multiply_series(in, worker.out_spectrum, h, worker.in_spectrum, m > 0);
           else
             multiply_back(in, out, worker, h, m > 0);
         }
-        invert_in(in, worker, x_gradient, v);
+        invert_in(w, in, worker, x_gradient, v);
       }
     });
   }
   void multiply_back(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h, bool add) const {
     for (int64_t f = 0; f < in.half() + 1; ++f) {
       const Cx<T>* const weights = h + weight_at(f);
-      if (out_rows.n == full_rows.n) {
-        out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_product(worker.a, weights, full_rows.n),
-                             worker.buffer);
-      } else {
-        out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
-        for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
-          worker.a[reversed(k)] = times(worker.b[repeated], weights[k]);
-          if (++repeated == out_rows.n) repeated = 0;
+      for (int64_t v = 0; v < in.batch; ++v) {
+        if (out_rows.n == full_rows.n) {
+          out.transform_column(worker.out_spectrum, v, f, Output<T>::to_product(worker.a, weights, full_rows.n),
+                               worker.buffer);
+        } else {
+          out.transform_column(worker.out_spectrum, v, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
+          for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
+            worker.a[reversed(k)] = times(worker.b[repeated], weights[k]);
+            if (++repeated == out_rows.n) repeated = 0;
+          }
         }
+        if (!add) {
+          in.invert_column(worker.a, 1, worker.in_spectrum, v, f, worker.buffer);
+          continue;
+        }
+        fft(full_rows.complex, Input<T>::of(worker.a, full_rows.n), Output<T>::to_values(worker.b, in.size[0]),
+            worker.buffer);
+        Cx<T>* const sum = worker.in_spectrum + in.first_column(v) + in.columns().at(f, in.half());
+        for (int64_t y = 0; y < in.size[0]; ++y)
+          sum[y] = sum[y] + worker.b[y];
       }
-      if (!add) {
-        in.invert_column(worker.a, 1, worker.in_spectrum, 0, f, worker.buffer);
-        continue;
-      }
-      fft(full_rows.complex, worker.a, full_rows.n, Output<T>::to_values(worker.b, in.size[0]), worker.buffer);
-      Cx<T>* const sum = worker.in_spectrum + in.columns().at(f, in.half());
-      for (int64_t y = 0; y < in.size[0]; ++y)
-        sum[y] = sum[y] + worker.b[y];
     }
   }
 
   void weight_grad(const T* y_gradient, const T* x, T* weight_gradient, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count, true);
-    const Maps<T> in = side(false), out = side(true);
-    const int64_t pieces = larger(1, smaller(workers.count, vectors));
-    parallel_pieces(workers, vectors, [&](int64_t piece, int64_t begin, int64_t end) {
+    Workspace w = make_workspace(arena, workers.count, true);
+    fill(w.in_places, false, false);
+    fill(w.out_places, true, false);
+    const int64_t pieces = larger(1, smaller(workers.count, pairs));
+    parallel_pieces(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       Workspace own = w;
       own.weights += piece * weight_size();
       for (int64_t i = 0; i < weight_size(); ++i)
         own.weights[i] = {Vec<T>{}, Vec<T>{}};
       for (int64_t v = begin; v < end; ++v) {
-        transform_in(in, x, v, worker);
+        const Maps<T> in = side(false, count_of(v)), out = side(true, count_of(v));
+        // The products of a pair's two columns sum to twice those of its maps; one alone has one column.
+        const T single_scale = in.batch > 1 ? T(1) : T(2);
+        transform_in(w, in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
-          transform_out(out, y_gradient, v, m, worker);
+          transform_out(w, out, y_gradient, v, m, single_scale, worker);
           if (series() && !strided_rows())
             correlate_series(in, worker, weights_of(own, v, m));
           else
@@ -301,19 +331,21 @@ struct Depthwise {
   }
   void correlate(const Maps<T>& in, const Maps<T>& out, Worker& worker, Cx<T>* sums) const {
     for (int64_t f = 0; f < in.half() + 1; ++f) {
-      in.transform_column(worker.in_spectrum, 0, f, Output<T>::to_values(worker.a, full_rows.n), worker.buffer);
-      out.transform_column(worker.out_spectrum, 0, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
       Cx<T>* const sum = sums + weight_at(f);
-      for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
-        sum[k] = sum[k] + times_conjugate(worker.b[repeated], worker.a[k]);
-        if (++repeated == out_rows.n) repeated = 0;
+      for (int64_t v = 0; v < in.batch; ++v) {
+        in.transform_column(worker.in_spectrum, v, f, Output<T>::to_values(worker.a, full_rows.n), worker.buffer);
+        out.transform_column(worker.out_spectrum, v, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
+        for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
+          sum[k] = sum[k] + times_conjugate(worker.b[repeated], worker.a[k]);
+          if (++repeated == out_rows.n) repeated = 0;
+        }
       }
     }
   }
   void correlate_series(const Maps<T>& maps, const Worker& worker, Cx<T>* sums) const {
-    for_each_unit(maps, [&](int64_t at, int64_t count) {
-      for (int64_t i = at; i < at + count; ++i)
-        sums[i] = sums[i] + times_conjugate(worker.out_spectrum[i], worker.in_spectrum[i]);
+    for_each_unit(maps, [&](int64_t at, int64_t weight, int64_t count) {
+      for (int64_t i = 0; i < count; ++i)
+        sums[weight + i] = sums[weight + i] + times_conjugate(worker.out_spectrum[at + i], worker.in_spectrum[at + i]);
     });
   }
 
@@ -336,7 +368,7 @@ struct Depthwise {
         carry<T>(partial, taps.count(), gradient);
       }
     });
-    const T scale = static_cast<T>(1.0 / (4.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     for (int64_t i = 0; i < channels * multiplier * problem.num_taps; ++i)
       weight_gradient[i] = T(0);
     for (int64_t pattern = 0; pattern < patterns; ++pattern) {

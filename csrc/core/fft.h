@@ -10,23 +10,48 @@
 namespace dash {
 namespace DASH_ISA {
 
+// Where the entries of one transformed row are; see rows.h.
+template <class T>
+struct RowPlaces;
+
+// Where inputs come from: input j is value[j], or zero from `count` on; or all of them are scattered over `places`.
+template <class T>
+struct Input {
+  const Cx<T>* value;
+  int64_t count;
+  const int64_t* place;
+  const T* sign;  // of the imaginary part
+
+  static Input of(const Cx<T>* from, int64_t count) { return {from, count, nullptr, nullptr}; }
+  static Input from_places(const Cx<T>* from, int64_t n, const RowPlaces<T>& places) {
+    return {from, n, places.place, places.sign};
+  }
+};
+
 // Where results go. Result k stands at k * stride of one of the arrays.
 template <class T>
 struct Output {
-  enum Form { values, factors, conjugate_factors, product } form;
+  enum Form { values, factors, conjugate_factors, product, places } form;
   int64_t count;  // results from here on may be left out; all n are written unless the form is `values`
   int64_t stride;
-  Cx<T>* value;          // values, product
+  Cx<T>* value;          // values, product, places
   Factor<T>* factor;     // the other forms
   const Cx<T>* operand;  // product: result k times operand[k], at (n - k) modulo n, where an inverse transform takes it
+  const int64_t* place;  // places: where result k stands
+  const T* sign;         // places: of its imaginary part there
 
   static Output to_values(Cx<T>* to, int64_t count, int64_t stride = 1) {
-    return {values, count, stride, to, nullptr, nullptr};
+    return {values, count, stride, to, nullptr, nullptr, nullptr, nullptr};
   }
   static Output to_factors(Factor<T>* to, int64_t n, int64_t stride, bool conjugated = false) {
-    return {conjugated ? conjugate_factors : factors, n, stride, nullptr, to, nullptr};
+    return {conjugated ? conjugate_factors : factors, n, stride, nullptr, to, nullptr, nullptr, nullptr};
   }
-  static Output to_product(Cx<T>* to, const Cx<T>* operand, int64_t n) { return {product, n, 1, to, nullptr, operand}; }
+  static Output to_product(Cx<T>* to, const Cx<T>* operand, int64_t n) {
+    return {product, n, 1, to, nullptr, operand, nullptr, nullptr};
+  }
+  static Output to_places(Cx<T>* to, int64_t n, const RowPlaces<T>& where) {
+    return {places, n, 1, to, nullptr, nullptr, where.place, where.sign};
+  }
 };
 
 template <class T, int kForm>
@@ -35,6 +60,10 @@ DASH_INLINE void put(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
     if (k < out.count) out.value[k * out.stride] = v;
   } else if constexpr (kForm == Output<T>::product) {
     out.value[k == 0 ? 0 : n - k] = times(v, out.operand[k]);
+  } else if constexpr (kForm == Output<T>::places) {
+    Cx<T>* const to = out.value + out.place[k];
+    prefetch<true>(to + 1, 1);
+    *to = {v.re, v.im * out.sign[k]};
   } else {
     out.factor[k * out.stride] = factor(kForm == Output<T>::factors ? v : conjugate(v));
   }
@@ -65,12 +94,23 @@ DASH_INLINE void butterfly(const T* twiddle, const Sums<T, !kTwiddled>& sums, co
     store(k, kTwiddled ? times(a[k].value(), twiddle[2 * k - 2], twiddle[2 * k - 1]) : a[k].value());
 }
 
-template <class T, int kRadix, int kLevel>
-void first_pass(const FftPass<T>& pass, const Cx<T>* in, int64_t inputs, Cx<T>* to) {
+template <class T, bool kPlaced>
+DASH_INLINE Cx<T> get(const Input<T>& in, int64_t j) {
+  if constexpr (kPlaced) {
+    const Cx<T>* const from = in.value + in.place[j];
+    prefetch<false>(from + 1, 1);
+    return {from->re, from->im * in.sign[j]};
+  } else {
+    return j < in.count ? in.value[j] : Cx<T>{Vec<T>{}, Vec<T>{}};
+  }
+}
+
+template <class T, int kRadix, int kLevel, bool kPlaced>
+void first_pass(const FftPass<T>& pass, const Input<T>& from, Cx<T>* to) {
   constexpr int kIn = part(kRadix, kLevel);
-  const Cx<T> zero{Vec<T>{}, Vec<T>{}};
+  const Input<T> in = from;
   const int64_t m = pass.m;
-  const auto load = [=](int64_t p) { return [=](int j) { return p + j * m < inputs ? in[p + j * m] : zero; }; };
+  const auto load = [=](int64_t p) { return [=](int j) { return get<T, kPlaced>(in, p + j * m); }; };
   const auto store = [=](int64_t p) { return [=](int k, Cx<T> v) { to[kRadix * p + k] = v; }; };
   butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, true>(), load(0), store(0));
   const Sums<T, false> sums;
@@ -126,21 +166,25 @@ DASH_INLINE void with_radix(int64_t radix, const Visit& visit) {
       return visit(std::integral_constant<int, 9>());
     case 10:
       return visit(std::integral_constant<int, 10>());
-    default:
+    case 12:
       return visit(std::integral_constant<int, 12>());
+    default:
+      return visit(std::integral_constant<int, 16>());
   }
 }
 
 template <class T>
-void run_first_pass(const FftPass<T>& pass, const Cx<T>* in, int64_t inputs, Cx<T>* to) {
-  const int level = level_of(pass.radix, pass.m, inputs);
+void run_first_pass(const FftPass<T>& pass, const Input<T>& in, Cx<T>* to) {
+  const int level = level_of(pass.radix, pass.m, in.count);
   with_radix(pass.radix, [&](auto radix) {
-    if (level == 0)
-      first_pass<T, radix(), 0>(pass, in, inputs, to);
+    if (in.place)
+      first_pass<T, radix(), kAll, true>(pass, in, to);
+    else if (level == 0)
+      first_pass<T, radix(), 0, false>(pass, in, to);
     else if (level == 1)
-      first_pass<T, radix(), 1>(pass, in, inputs, to);
+      first_pass<T, radix(), 1, false>(pass, in, to);
     else
-      first_pass<T, radix(), kAll>(pass, in, inputs, to);
+      first_pass<T, radix(), kAll, false>(pass, in, to);
   });
 }
 
@@ -154,6 +198,8 @@ void run_last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& o
       last_pass<T, radix(), kAll, Output<T>::conjugate_factors>(pass, from, out);
     else if (out.form == Output<T>::product)
       last_pass<T, radix(), kAll, Output<T>::product>(pass, from, out);
+    else if (out.form == Output<T>::places)
+      last_pass<T, radix(), kAll, Output<T>::places>(pass, from, out);
     else if (level == 0)
       last_pass<T, radix(), 0, Output<T>::values>(pass, from, out);
     else if (level == 1)
@@ -171,23 +217,26 @@ void put_in_form(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
     put<T, Output<T>::factors>(out, n, k, v);
   else if (out.form == Output<T>::conjugate_factors)
     put<T, Output<T>::conjugate_factors>(out, n, k, v);
-  else
+  else if (out.form == Output<T>::product)
     put<T, Output<T>::product>(out, n, k, v);
+  else
+    put<T, Output<T>::places>(out, n, k, v);
 }
 
-// out(k) = sum_j in[j] exp(-2 pi i j k / n), `in` being zero from `inputs` on; `buffer` holds 2 n complex vectors.
-// An inverse transform is the same with in[j] at (n - j) modulo n, unscaled.
+// out(k) = sum_j in(j) exp(-2 pi i j k / n); `buffer` holds 2 n complex vectors. An inverse transform is the same with
+// in(j) at (n - j) modulo n, unscaled.
 template <class T>
-void fft(const FftPlan<T>& plan, const Cx<T>* in, int64_t inputs, const Output<T>& out, Cx<T>* buffer) {
-  if (plan.passes == 0) return put_in_form<T>(out, 1, 0, in[0]);
+void fft(const FftPlan<T>& plan, const Input<T>& in, const Output<T>& out, Cx<T>* buffer) {
+  const auto input = [&](int64_t j) { return in.place ? get<T, true>(in, j) : get<T, false>(in, j); };
+  if (plan.passes == 0) return put_in_form<T>(out, 1, 0, input(0));
   const FftPass<T>&first = plan.pass[0], &last = plan.pass[plan.passes - 1];
   Cx<T>*from = buffer, *to = buffer + plan.n;
   if (plan.passes == 1) {
     for (int64_t j = 0; j < plan.n; ++j)
-      from[j] = j < inputs ? in[j] : Cx<T>{Vec<T>{}, Vec<T>{}};
+      from[j] = input(j);
     return run_last_pass(last, from, out);
   }
-  run_first_pass(first, in, inputs, from);
+  run_first_pass(first, in, from);
   for (int64_t i = 1; i + 1 < plan.passes; ++i) {
     with_radix(plan.pass[i].radix, [&](auto radix) { inner_pass<T, radix()>(plan.pass[i], from, to); });
     std::swap(from, to);

@@ -15,16 +15,32 @@ bool is_depthwise(const ConvProblem& p) {
   return p.groups > 1 && p.in_channels == p.groups;
 }
 
+// body(part, first sample) for parts of the batch whose spectra are small enough to be kept from call to call.
+template <class T, class Body>
+void for_each_part(const ConvProblem& problem, const Body& body) {
+  const int64_t most = part_of_batch<T>(problem);
+  ConvProblem part = problem;
+  for (int64_t first = 0; first < problem.batch; first += most) {
+    part.batch = smaller(most, problem.batch - first);
+    body(part, first);
+  }
+}
+
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
   Arena measure(nullptr);
-  if (is_depthwise(problem))
-    Depthwise<T>(problem, taps).make_workspace(measure, workers, op == ConvOp::weight_grad);
-  else if (op == ConvOp::weight_grad)
-    DenseWeightGrad<T>(problem, taps).make_workspace(measure, workers);
-  else
-    DenseTransfer<T>(problem, taps, op == ConvOp::forward).make_workspace(measure, workers);
-  return measure.used();
+  if (is_depthwise(problem)) Depthwise<T>(problem, taps).make_workspace(measure, workers, op == ConvOp::weight_grad);
+  if (is_depthwise(problem)) return measure.used();
+  int64_t most = 0;
+  for_each_part<T>(problem, [&](const ConvProblem& part, int64_t) {
+    Arena measure(nullptr);
+    if (op == ConvOp::weight_grad)
+      DenseWeightGrad<T>(part, taps).make_workspace(measure, workers);
+    else
+      DenseTransfer<T>(part, taps, op == ConvOp::forward).make_workspace(measure, workers);
+    most = larger(most, measure.used());
+  });
+  return most;
 }
 
 template <class T>
@@ -35,11 +51,18 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
     if (op == ConvOp::forward) depthwise.forward(a, b, result, buffer, workers);
     if (op == ConvOp::input_grad) depthwise.input_grad(a, b, result, buffer, workers);
     if (op == ConvOp::weight_grad) depthwise.weight_grad(a, b, result, buffer, workers);
-  } else if (op == ConvOp::weight_grad) {
-    DenseWeightGrad<T>(problem, taps).run(a, b, result, buffer, workers);
-  } else {
-    DenseTransfer<T>(problem, taps, op == ConvOp::forward).run(a, b, result, buffer, workers);
+    return;
   }
+  const int64_t in = problem.in_channels * problem.in[0] * problem.in[1];
+  const int64_t out = problem.out_channels * problem.out[0] * problem.out[1];
+  for_each_part<T>(problem, [&](const ConvProblem& part, int64_t first) {
+    if (op == ConvOp::forward)
+      DenseTransfer<T>(part, taps, true).run(a + first * in, b, result + first * out, buffer, workers);
+    if (op == ConvOp::input_grad)
+      DenseTransfer<T>(part, taps, false).run(a + first * out, b, result + first * in, buffer, workers);
+    if (op == ConvOp::weight_grad)
+      DenseWeightGrad<T>(part, taps).run(a + first * out, b + first * in, result, first > 0, buffer, workers);
+  });
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A batch of feature maps and its half spectra. kLanes maps share a vector: either the same channel of neighbouring
-// samples or neighbouring channels of one sample, whichever wastes fewer lanes.
+// A batch of feature maps and its half spectra. kLanes maps share a vector: either the same channel of every other one
+// of 2 kLanes samples or neighbouring channels of one sample, whichever wastes fewer lanes. Samples 2 i and 2 i + 1 go
+// through the transforms along rows together (rows.h), so in spectra both stand for both.
 #pragma once
 #include "plan.h"
 #include "rows.h"
@@ -39,7 +40,8 @@ struct Maps {
   bool lanes_are_batch;
   bool series;  // transforms along axis 1 only
 
-  int64_t groups() const { return ceil_div(lanes_are_batch ? batch : channels, kLanes<T>); }
+  static constexpr int64_t batch_groups(int64_t batch) { return 2 * ceil_div(batch, 2 * kLanes<T>); }
+  int64_t groups() const { return lanes_are_batch ? batch_groups(batch) : ceil_div(channels, kLanes<T>); }
   int64_t members() const { return lanes_are_batch ? channels : batch; }
   int64_t vectors() const { return groups() * members(); }
   int64_t half() const { return cols->n / 2; }
@@ -64,44 +66,89 @@ struct Maps {
   }
   int64_t first_column(int64_t vector) const { return vector * (series ? kSeriesUnit : pairs() * columns().block); }
   int64_t spectrum_size() const { return series ? units() * columns().block : vectors() * pairs() * columns().block; }
+  // Bytes of the spectra if no lane were wasted.
+  int64_t bytes() const { return batch * channels * size[0] * (half() + 1) * 2 * static_cast<int64_t>(sizeof(T)); }
   int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }
   int64_t vector_of(int64_t group, int64_t member) const { return group * members() + member; }
 
   Lanes<T> lanes(int64_t group) const {
-    const int64_t stride = lanes_are_batch ? sample : map, all = lanes_are_batch ? batch : channels;
-    return Lanes<T>::strided(stride, all - group * kLanes<T>);
+    if (!lanes_are_batch) return Lanes<T>::strided(map, channels - group * kLanes<T>);
+    return Lanes<T>::strided(2 * sample, ceil_div(batch - first_sample(group), 2));
   }
-  int64_t origin(int64_t group, int64_t member) const {
-    return lanes_are_batch ? group * kLanes<T> * sample + member * map : group * kLanes<T> * map + member * sample;
+  int64_t first_sample(int64_t group) const { return group / 2 * 2 * kLanes<T> + group % 2; }
+  int64_t origin(int64_t vector) const {
+    const int64_t group = vector / members(), member = vector % members();
+    return lanes_are_batch ? first_sample(group) * sample + member * map : group * kLanes<T> * map + member * sample;
   }
 
   // Where the scalar of one map stands in a tile of factors, whose members are all vectors.
   int64_t scalar_in(const Tile& tile, int64_t sample_index, int64_t channel) const {
-    const int64_t lane = lanes_are_batch ? sample_index : channel, member = lanes_are_batch ? channel : sample_index;
-    return vector_of(lane / kLanes<T>, member) * tile.member * kFactorScalars<T> + lane % kLanes<T>;
+    const int64_t group = lanes_are_batch ? sample_index / (2 * kLanes<T>)*2 + sample_index % 2 : channel / kLanes<T>;
+    const int64_t lane = lanes_are_batch ? sample_index / 2 % kLanes<T> : channel % kLanes<T>;
+    const int64_t member = lanes_are_batch ? channel : sample_index;
+    return vector_of(group, member) * tile.member * kFactorScalars<T> + lane;
   }
 
-  // spectrum[vector][f][y]: doubled half spectra along rows of every map.
-  void transform_rows(const T* data, Cx<T>* spectrum, Cx<T>* scratch_of_workers, const Workers& workers) const {
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
-      for (int64_t v = begin; v < end; ++v)
-        rows_forward(*cols, data + origin(v / members(), v % members()), lanes(v / members()), size[0], size[1],
-                     spectrum + first_column(v), columns(), scratch_of_workers + worker * scratch());
+  // The vector with the other samples of the pairs; itself where there are none.
+  int64_t partner(int64_t vector) const {
+    const int64_t group = vector / members(), member = vector % members();
+    if (lanes_are_batch) return vector_of(group ^ 1, member);
+    return vector_of(group, smaller(member ^ 1, batch - 1));
+  }
+  int64_t row_pairs() const { return lanes_are_batch ? vectors() / 2 : groups() * ceil_div(batch, 2); }
+  int64_t first_of_pair(int64_t pair) const {
+    if (lanes_are_batch) return vector_of(pair / members() * 2, pair % members());
+    return vector_of(pair / ceil_div(batch, 2), pair % ceil_div(batch, 2) * 2);
+  }
+  template <class Pointer>
+  PlanePair<T, Pointer> planes(int64_t vector, Pointer data) const {
+    const int64_t other = partner(vector);
+    return {data + origin(vector), other != vector ? data + origin(other) : nullptr, lanes(vector / members()),
+            lanes(other / members())};
+  }
+
+  // Of pairs of vectors, and of one that has no partner.
+  struct Places {
+    RowPlaces<T> pair, single;
+    const RowPlaces<T>& of(bool paired) const { return paired ? pair : single; }
+  };
+  Places make_places(Arena& arena) const {
+    return {RowPlaces<T>::make(cols->n, arena), RowPlaces<T>::make(cols->n, arena)};
+  }
+  void fill(Places& places, bool inverse) const {
+    places.pair.fill(columns(), first_column(partner(0)) - first_column(0), inverse);
+    places.single.fill(columns(), 0, inverse);
+  }
+
+  // Columns of all maps, of those without a partner times `single_scale`.
+  void transform_rows(const T* data, T single_scale, const Places& places, Cx<T>* spectrum, Cx<T>* scratch_of_workers,
+                      const Workers& workers) const {
+    parallel_pieces(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t v = first_of_pair(i);
+        const bool paired = partner(v) != v;
+        rows_forward(*cols, planes(v, data), size[0], size[1], paired ? T(1) : single_scale, places.of(paired),
+                     spectrum + first_column(v), scratch_of_workers + worker * scratch());
+      }
     });
   }
-  void invert_rows(const Cx<T>* spectrum, T* data, T scale, Cx<T>* scratch_of_workers, const Workers& workers) const {
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
-      for (int64_t v = begin; v < end; ++v)
-        rows_inverse(*cols, spectrum + first_column(v), columns(), data + origin(v / members(), v % members()),
-                     lanes(v / members()), size[0], size[1], scale, scratch_of_workers + worker * scratch());
+  void invert_rows(const Cx<T>* spectrum, const Places& places, T* data, Cx<T>* scratch_of_workers,
+                   const Workers& workers) const {
+    parallel_pieces(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t v = first_of_pair(i);
+        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], T(1),
+                     planes(v, data), scratch_of_workers + worker * scratch());
+      }
     });
   }
 
   // The column that holds row frequency f of the full-length transform: the spectrum repeats, and its upper half is the
-  // mirrored conjugate.
+  // mirrored conjugate of the partner's.
   bool is_mirrored(int64_t f) const { return f % cols->n > half(); }
   const Cx<T>* column_at(const Cx<T>* spectrum, int64_t vector, int64_t f) const {
-    const int64_t g = is_mirrored(f) ? cols->n - f % cols->n : f % cols->n;
+    const int64_t g = f % cols->n;
+    if (g > half()) return spectrum + first_column(partner(vector)) + columns().at(cols->n - g, half());
     return spectrum + first_column(vector) + columns().at(g, half());
   }
 
@@ -117,7 +164,7 @@ struct Maps {
         conjugated[y] = conjugate(in[y]);
       in = conjugated;
     }
-    fft(rows->complex, in, size[0], out, buffer);
+    fft(rows->complex, Input<T>::of(in, size[0]), out, buffer);
   }
 
   // The columns of `count` vectors from `first` on, as members of a tile from `out` on. Of series, the tile's rows are
@@ -126,17 +173,18 @@ struct Maps {
   void tile_of_series(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
                       const Tile& tile, const Output<T>& out) const {
     constexpr int64_t kAhead = 4;
-    const Cx<T>* row[2 * Unit::kSeriesPairs];
+    const Cx<T>* row[2 * Unit::kSeriesPairs];  // of vector 0
     bool mirrored[2 * Unit::kSeriesPairs];
     for (int64_t i = 0; i < frequencies; ++i) {
-      row[i] = column_at(spectrum, first, f[i]);
       mirrored[i] = is_mirrored(f[i]);
+      row[i] = column_at(spectrum, 0, f[i]) - (mirrored[i] ? first_column(partner(0)) : 0);
     }
-    for (int64_t v = 0; v < count; ++v) {
+    for (int64_t v = first; v < first + count; ++v) {
       prefetch<false>(row[0] + (v + kAhead) * kSeriesUnit, kSeriesUnit);
+      const int64_t other = partner(v);
       for (int64_t i = 0; i < frequencies; ++i) {
-        const Cx<T> value = row[i][v * kSeriesUnit];
-        put<T, kForm>(shifted(out, v * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);
+        const Cx<T> value = row[i][(mirrored[i] ? other : v) * kSeriesUnit];
+        put<T, kForm>(shifted(out, (v - first) * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);
       }
     }
   }
@@ -177,7 +225,7 @@ struct Maps {
     }
     Cx<T>* const out = spectrum + first_column(vector) + columns().at(f, half());
     prefetch<true>(out, size[0]);
-    fft(rows->complex, product, n, Output<T>::to_values(out, size[0]), buffer);
+    fft(rows->complex, Input<T>::of(product, n), Output<T>::to_values(out, size[0]), buffer);
   }
   // The same for a unit of a series, which needs no transform: product[i] is that of f[i].
   void keep_series(const Cx<T>* product, const Unit& unit, Cx<T>* spectrum, int64_t vector) const {

@@ -51,7 +51,7 @@ std::vector<int64_t> radices(int64_t n) {
       if (best.empty() || chosen.size() < best.size() || (chosen.size() == best.size() && chosen < best)) best = chosen;
       return;
     }
-    for (int64_t radix : {12, 10, 9, 8, 6, 5, 4, 3, 2}) {
+    for (int64_t radix : {16, 12, 10, 9, 8, 6, 5, 4, 3, 2}) {
       if (radix > limit || rest % radix) continue;
       chosen.push_back(radix);
       self(self, rest / radix, radix, chosen);
@@ -68,7 +68,6 @@ class OwnedPlan {
   explicit OwnedPlan(int64_t n) {
     plan_.n = n;
     plan_.complex = make(n);
-    plan_.half = make(n % 2 == 0 ? n / 2 : 1);
     std::vector<T>& root = keep();
     for (int64_t j = 0; j < n; ++j)
       push_root(root, j, n);

@@ -66,8 +66,7 @@ struct FftPlan {
 template <class T>
 struct LengthPlan {
   int64_t n;
-  FftPlan<T> complex;  // length n
-  FftPlan<T> half;     // length n / 2, for real rows; unused where n is odd
+  FftPlan<T> complex;
   const T* root;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Transforms along axis 1 of kLanes real planes: rows in, half spectra out, and back. A row of n reals is transformed
-// as n / 2 complex numbers (even samples real, odd ones imaginary), then untangled, two frequencies at a time: f and
-// n / 2 - f, which therefore stand side by side.
+// Transforms along axis 1 of real planes, two vectors of them at a time: of a + i b, Z(f) for f <= n / 2 takes the
+// place of a's half spectrum, and the conjugate of Z(n - f) that of b's. Convolution with real weights treats both as
+// if they were those half spectra, and the inverse transform returns a and b, so nothing ever untangles them.
 #pragma once
 #include "fft.h"
 
@@ -24,45 +24,68 @@ struct Columns {
   int64_t at(int64_t f, int64_t half) const { return 2 * f <= half ? near(f) : near(half - f) + side; }
 };
 
+// Two vectors of planes; without a second one, it counts as zero.
+template <class T, class Pointer>
+struct PlanePair {
+  Pointer first, second;  // null: there is none
+  Lanes<T> first_lanes, second_lanes;
+};
+
+// Where the frequencies of a row of two planes stand, from the first plane's columns on.
+template <class T>
+struct RowPlaces {
+  int64_t n, second;  // from the first plane's columns to the second's; 0 if there is none
+  int64_t* place;     // [n]
+  T* sign;            // [n]: of the imaginary part
+
+  static RowPlaces make(int64_t n, Arena& arena) { return {n, 0, arena.take<int64_t>(n), arena.take<T>(n)}; }
+
+  // In the order of a transform's results or, if `inverse`, of what an inverse one takes: frequency f at n - f.
+  void fill(const Columns& columns, int64_t from_first_to_second, bool inverse) {
+    second = from_first_to_second;
+    for (int64_t f = 0; f < n; ++f) {
+      const bool lower = 2 * f <= n;
+      const int64_t at = inverse && f > 0 ? n - f : f;
+      place[at] = columns.at(lower ? f : n - f, n / 2) + (lower ? 0 : second);
+      sign[at] = lower ? T(1) : T(-1);
+    }
+  }
+};
+
 inline int64_t rows_per_chunk(int64_t rows, int64_t width) {
   return smaller(rows, larger(1, kChunk / width));
 }
 
 // Complex vectors of scratch that rows_forward and rows_inverse need.
 inline int64_t rows_scratch(int64_t rows, int64_t width, int64_t length) {
-  return ceil_div(rows_per_chunk(rows, width) * width, 2) + 2 + 3 * (length / 2 + 1);
+  return rows_per_chunk(rows, width) * width + 2 * length;
 }
 
-// spectrum[columns.at(f) + y] = 2 * sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2]: doubled, which spares
-// a product here.
+// Column f of both half spectra, at y: sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2], times `scale`.
 template <class T>
-inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T>& lanes, int64_t rows, int64_t width,
-                         Cx<T>* spectrum, Columns columns, Cx<T>* scratch) {
-  const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
-  Cx<T>*z = scratch, *buffer = z + half + 1;
-  Vec<T>* const chunk = &(buffer + 2 * half + 2)->re;
+inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>& planes, int64_t rows, int64_t width,
+                         T scale, const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch) {
+  const int64_t step = rows_per_chunk(rows, width);
+  Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
+  for (int64_t j = 0; j < step * width; ++j)
+    chunk[j].im = Vec<T>{};
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
-    const int64_t count = smaller(step, rows - y0);
-    load_lanes(base + y0 * width, lanes, count * width, chunk);
-    prefetch_lanes<false>(base + (y0 + count) * width, lanes, smaller(step, rows - y0 - count) * width);
-    for (int64_t y = 0; y < count; ++y) {
-      Vec<T>* const row = chunk + y * width;
-      const Vec<T> next = row[width];  // a row of odd width ends with a zero, for as long as it is transformed
-      if (width % 2) row[width] = Vec<T>{};
-      fft(plan.half, reinterpret_cast<const Cx<T>*>(row), packed, Output<T>::to_values(z, half), buffer);
-      row[width] = next;
-      Cx<T>* out = spectrum + y0 + y;
-      out[0] = {(z[0].re + z[0].im) * 2, Vec<T>{}};
-      out[columns.side] = {(z[0].re - z[0].im) * 2, Vec<T>{}};
-      for (int64_t k = 1; 2 * k <= half; ++k) {
-        const Cx<T> a = z[k], b = conjugate(z[half - k]);
-        const Cx<T> even = a + b, odd = times(times_minus_i(a - b), plan.root[2 * k], -plan.root[2 * k + 1]);
-        Cx<T>* const to = out + columns.near(k);
-        prefetch<true>(to + 1, 1);
-        prefetch<true>(to + columns.side + 1, 1);
-        to[0] = even + odd;
-        if (2 * k < half) to[columns.side] = conjugate(even - odd);
-      }
+    const int64_t at = y0 * width, count = smaller(step, rows - y0) * width;
+    const int64_t ahead = smaller(step * width, rows * width - at - count);
+    load_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re);
+    prefetch_lanes<false>(planes.first + at + count, planes.first_lanes, ahead);
+    if (planes.second) {
+      load_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im);
+      prefetch_lanes<false>(planes.second + at + count, planes.second_lanes, ahead);
+    }
+    for (int64_t j = 0; scale != T(1) && j < count; ++j)
+      chunk[j] = scaled(chunk[j], scale);
+    for (int64_t y = 0; y < count / width; ++y) {
+      Cx<T>* const first = spectrum + y0 + y;
+      fft(plan.complex, Input<T>::of(chunk + y * width, width), Output<T>::to_places(first, plan.n, places), buffer);
+      if (!places.second) continue;
+      for (int64_t f : {int64_t(0), plan.n / 2})
+        first[places.place[f] + places.second] = conjugate(first[places.place[f]]);
     }
   }
 }
@@ -70,32 +93,19 @@ inline void rows_forward(const LengthPlan<T>& plan, const T* base, const Lanes<T
 // plane[y, x] = scale * (sum over all n frequencies of spectrum exp(+2 pi i f x / n)), the half spectrum standing for
 // the whole.
 template <class T>
-inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, Columns columns, T* base,
-                         const Lanes<T>& lanes, int64_t rows, int64_t width, T scale, Cx<T>* scratch) {
-  const int64_t half = plan.n / 2, step = rows_per_chunk(rows, width), packed = ceil_div(width, 2);
-  Cx<T>*z = scratch, *buffer = z + half + 1;
-  Vec<T>* const chunk = &(buffer + 2 * half + 2)->re;
+inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const RowPlaces<T>& places, int64_t rows,
+                         int64_t width, T scale, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
+  const int64_t step = rows_per_chunk(rows, width);
+  Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
-    const int64_t count = smaller(step, rows - y0);
-    prefetch_lanes<true>(base + y0 * width, lanes, count * width);
-    for (int64_t y = 0; y < count; ++y) {
-      const Cx<T>* in = spectrum + y0 + y;
-      const Vec<T> first = in[0].re, last = in[columns.side].re;  // the imaginary parts of both are rounding
-      z[0] = {first + last, first - last};
-      for (int64_t k = 1; 2 * k <= half; ++k) {
-        const Cx<T>* const from = in + columns.near(k);
-        prefetch<false>(from + 1, 1);
-        prefetch<false>(from + columns.side + 1, 1);
-        const Cx<T> a = from[0], b = conjugate(2 * k < half ? from[columns.side] : a);
-        const Cx<T> even = a + b, odd = times(a - b, plan.root[2 * k], plan.root[2 * k + 1]);
-        // Frequency k of an inverse transform stands at half - k.
-        z[half - k] = {even.re - odd.im, even.im + odd.re};
-        z[k] = {even.re + odd.im, odd.re - even.im};
-      }
-      // A row of odd width writes one number too many, into the next row, which comes later.
-      fft(plan.half, z, half, Output<T>::to_values(reinterpret_cast<Cx<T>*>(chunk + y * width), packed), buffer);
-    }
-    store_lanes(base + y0 * width, lanes, count * width, chunk, scale);
+    const int64_t at = y0 * width, count = smaller(step, rows - y0) * width;
+    prefetch_lanes<true>(planes.first + at, planes.first_lanes, count);
+    if (planes.second) prefetch_lanes<true>(planes.second + at, planes.second_lanes, count);
+    for (int64_t y = 0; y < count / width; ++y)
+      fft(plan.complex, Input<T>::from_places(spectrum + y0 + y, plan.n, places),
+          Output<T>::to_values(chunk + y * width, width), buffer);
+    store_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re, scale);
+    if (planes.second) store_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im, scale);
   }
 }
 

@@ -86,8 +86,8 @@ struct TapColumn {
   void spectra(const Vec<T>* w, const Output<T>& near, const Output<T>* partner) {
     for (int64_t r = 0; r < taps.rows; ++r)
       sum_row<1>(w, r, column[0] + row_at[r], column[1] + row_at[r]);
-    fft(rows->complex, column[0], rows->n, near, buffer);
-    if (partner) fft(rows->complex, column[1], rows->n, *partner, buffer);
+    fft(rows->complex, Input<T>::of(column[0], rows->n), near, buffer);
+    if (partner) fft(rows->complex, Input<T>::of(column[1], rows->n), *partner, buffer);
   }
 
   // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
@@ -130,7 +130,7 @@ struct TapColumn {
   // The inverse transform of one column of products, at the rows of taps alone: kept[r].
   void rows_of(const Cx<T>* products, T weight, Cx<T>* kept) {
     Cx<T>* const result = column[0];
-    fft(rows->complex, products, rows->n, Output<T>::to_values(result, rows->n), buffer);
+    fft(rows->complex, Input<T>::of(products, rows->n), Output<T>::to_values(result, rows->n), buffer);
     for (int64_t r = 0; r < taps.rows; ++r)
       kept[r] = scaled(result[row_at[r]], weight);
   }
@@ -166,17 +166,21 @@ inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, cons
   }
 }
 
-// The adjoint of load_taps: taps that reach no pixel have gradient zero.
+// The adjoint of load_taps, added to what is there if `add`: taps that reach no pixel have gradient zero.
 template <class T>
 inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* parts, T scale, T* base,
-                       const Lanes<T>& lanes, Vec<T>* row) {
-  for (int64_t t = 0; t < num_taps; ++t)
-    row[t] = Vec<T>{};
-  for (int64_t pair = 0; pair < taps.pairs; ++pair) {
-    if (taps.plus[pair] >= 0) row[taps.plus[pair]] = parts[2 * pair] + parts[2 * pair + 1];
-    if (taps.minus[pair] >= 0) row[taps.minus[pair]] = parts[2 * pair] - parts[2 * pair + 1];
+                       const Lanes<T>& lanes, Vec<T>* row, bool add) {
+  if (add) {
+    load_lanes<1>(static_cast<const T*>(base), lanes, num_taps, row);
+  } else {
+    for (int64_t t = 0; t < num_taps; ++t)
+      row[t] = Vec<T>{};
   }
-  store_lanes(base, lanes, num_taps, row, scale);
+  for (int64_t pair = 0; pair < taps.pairs; ++pair) {
+    if (taps.plus[pair] >= 0) row[taps.plus[pair]] += (parts[2 * pair] + parts[2 * pair + 1]) * scale;
+    if (taps.minus[pair] >= 0) row[taps.minus[pair]] += (parts[2 * pair] - parts[2 * pair + 1]) * scale;
+  }
+  store_lanes(base, lanes, num_taps, row, T(1));
 }
 
 // The same for one lane, added to what is there.

@@ -126,15 +126,15 @@ DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n)
     prefetch<kWrite>(base + lanes.offset[l], n);
 }
 
-// out[j] = element j of every lane's plane, for j in [0, n).
-template <class T>
+// out[kStep * j] = element j of every lane's plane, for j in [0, n).
+template <int kStep = 1, class T>
 inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j) {
       Vec<T> v{};
       for (int64_t l = 0; l < lanes.count; ++l)
         v[l] = base[lanes.offset[l] + j];
-      out[j] = v;
+      out[kStep * j] = v;
     }
     return;
   }
@@ -152,17 +152,17 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
     transpose<T>(rows);
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
-      out[from + l] = rows[l];
+      out[kStep * (from + l)] = rows[l];
   }
 }
 
-// The inverse of load_lanes: writes scale * in[j] to element j of every lane's plane.
-template <class T>
+// The inverse of load_lanes: writes scale * in[kStep * j] to element j of every lane's plane.
+template <int kStep = 1, class T>
 inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, T scale) {
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < lanes.count; ++l)
-        base[lanes.offset[l] + j] = in[j][l] * scale;
+        base[lanes.offset[l] + j] = in[kStep * j][l] * scale;
     return;
   }
   for (int64_t j = 0; j < n; j += kLanes<T>) {
@@ -170,7 +170,7 @@ inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>*
     Vec<T> rows[kLanes<T>];
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
-      rows[l] = in[to + l] * scale;
+      rows[l] = in[kStep * (to + l)] * scale;
     transpose<T>(rows);
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)

@@ -59,7 +59,7 @@ Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints strid
                   "fourier_tap_conv: shapes of x and taps do not fit");
   const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
                   x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular);
-  const Tensor y = torch::stable::new_empty(x, shape(x.size(0), taps.size(0), out_size));
+  const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, x, taps, y);
   return y;
 }
@@ -72,7 +72,7 @@ Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_
   const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length,
                   numbers("fourier_tap_conv_input_grad", offsets), grad.size(0), in_channels, taps.size(0), groups,
                   taps.size(2), circular);
-  const Tensor x = torch::stable::new_empty(grad, shape(grad.size(0), in_channels, input_size));
+  const Tensor x = new_maps(grad, shape(grad.size(0), in_channels, input_size));
   if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, grad, taps, x);
   return x;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../core/isa.h"
+#include "workspace.h"
 
 namespace dash {
 
@@ -84,6 +85,15 @@ inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
   Ints sizes = {first, second};
   sizes.insert(sizes.end(), rest.begin(), rest.end());
   return sizes;
+}
+
+// A new tensor for maps of `like`'s kind.
+inline Tensor new_maps(const Tensor& like, const Ints& sizes) {
+  constexpr size_t kLarge = size_t{4} << 20;  // smaller ones mostly lie in memory that was used before
+  const Tensor maps = torch::stable::new_empty(like, sizes);
+  const size_t bytes = static_cast<size_t>(maps.numel()) * (like.scalar_type() == ScalarType::Double ? 8 : 4);
+  if (bytes >= kLarge) ask_for_huge_pages(maps.mutable_data_ptr(), bytes);
+  return maps;
 }
 
 }  // namespace dash

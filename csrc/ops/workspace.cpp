@@ -29,13 +29,19 @@ Kept& kept() {
 void* allocate(size_t bytes) {
   void* block = std::aligned_alloc(kHugePage, bytes);
   if (!block) throw std::bad_alloc();
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  madvise(block, bytes, MADV_HUGEPAGE);  // advice: where it is not taken, small pages serve
-#endif
+  ask_for_huge_pages(block, bytes);
   return block;
 }
 
 }  // namespace
+
+void ask_for_huge_pages([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  const size_t begin = (reinterpret_cast<size_t>(block) + kHugePage - 1) / kHugePage * kHugePage;
+  const size_t end = (reinterpret_cast<size_t>(block) + bytes) / kHugePage * kHugePage;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 Workspace::Workspace(size_t bytes) : block_(nullptr), bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage) {
   {

@@ -179,6 +179,14 @@ def test_each_operator_chooses_for_itself(spies: tuple[Spy, Spy]) -> None:
     assert (one.calls, two.calls) == (["tap_conv", "tap_conv_input_grad"], ["tap_conv_weight_grad"])
 
 
+def test_gradients_of_mixing_on_two_engines(spies: tuple[Spy, Spy]) -> None:
+    one, two = spies
+    two.refused["gather_taps"] = one.refused["mixture_grad"] = "it is tired"
+    weight, mixture = torch.randn(1, 1, 6, requires_grad=True), torch.randn(2, requires_grad=True)
+    dk.functional.mixed_conv(X, weight, mixture, SPACE).sum().backward()
+    assert one.calls[-1] == "gather_taps" and two.calls == ["mixture_grad"]
+
+
 def test_falling_back_is_logged_once(spies: tuple[Spy, Spy], caplog: pytest.LogCaptureFixture) -> None:
     spies[0].missing, spies[1].refused["tap_conv"] = "it is not compiled", "it is tired"
     with caplog.at_level(logging.INFO, logger="dash_kernels"):

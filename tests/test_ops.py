@@ -179,6 +179,28 @@ def test_gradients_nobody_needs_are_not_computed(name: str, wanted: int, monkeyp
     assert len(calls) == 1 and tensors[wanted].grad is not None
 
 
+def test_both_gradients_of_mixing_in_one_pass(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where numbers alone are wanted; they are those of the separate operators, which are called where a graph is."""
+    (weight, mixture), rest = operands(TINY)["mix_taps"]
+    chosen = next(e for e in ENGINES if e.name == engine)
+    calls: list[str] = []
+
+    def spy(name: str) -> Callable[..., Any]:
+        compute = getattr(chosen, name)
+        return lambda *args: calls.append(name) or compute(*args)
+
+    for name in ("mix_grads", "gather_taps", "mixture_grad"):
+        monkeypatch.setattr(chosen, name, spy(name))
+    value = ops.mix_taps(weight, mixture, *rest, engine)
+    upstream = torch.randn_like(value)
+    apart = torch.autograd.grad(value, (weight, mixture), upstream, create_graph=True)
+    assert calls == ["gather_taps", "mixture_grad"]
+    calls.clear()
+    together = torch.autograd.grad(value, (weight, mixture), upstream)
+    assert calls[0] == "mix_grads"
+    assert all(g.is_contiguous() and torch.equal(g, a) for g, a in zip(together, apart, strict=True))
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_autocast_computes_in_float32(name: str) -> None:
     tensors, rest = operands(TINY)[name]

@@ -27,10 +27,10 @@ struct KernelTable {
 
   int64_t (*mix_workspace)(const MixProblem&, int64_t workers);
   void (*mix_taps)(const MixProblem&, const T* weight, const T* mixture, T* taps, void* workspace, const Workers&);
-  void (*gather_taps)(const MixProblem&, const T* gradient, const T* mixture, T* weight, void* workspace,
-                      const Workers&);
-  void (*mixture_grad)(const MixProblem&, const T* gradient, const T* weight, T* mixture, void* workspace,
-                       const Workers&);
+  // The gradients of weight and mixture, or of one of them: the other is null then, and what it alone needs is not
+  // read.
+  void (*mix_grads)(const MixProblem&, const T* gradient, const T* weight, const T* mixture, T* of_weight,
+                    T* of_mixture, void* workspace, const Workers&);
 };
 
 const char* isa_name(Isa isa);

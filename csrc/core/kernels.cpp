@@ -89,19 +89,14 @@ void mix_taps(const MixProblem& problem, const T* weight, const T* mixture, T* t
   Mix<T>{problem}.mix_taps(weight, mixture, taps, buffer, workers);
 }
 template <class T>
-void gather_taps(const MixProblem& problem, const T* gradient, const T* mixture, T* weight, void* buffer,
-                 const Workers& workers) {
-  Mix<T>{problem}.gather_taps(gradient, mixture, weight, buffer, workers);
-}
-template <class T>
-void mixture_grad(const MixProblem& problem, const T* gradient, const T* weight, T* mixture, void* buffer,
-                  const Workers& workers) {
-  Mix<T>{problem}.mixture_grad(gradient, weight, mixture, buffer, workers);
+void mix_grads(const MixProblem& problem, const T* gradient, const T* weight, const T* mixture, T* of_weight,
+               T* of_mixture, void* buffer, const Workers& workers) {
+  Mix<T>{problem}.mix_grads(gradient, weight, mixture, of_weight, of_mixture, buffer, workers);
 }
 
 template <class T>
 constexpr KernelTable<T> kTable = {workspace<T>,     convolve<T>, direct_workspace<T>, direct_convolve<T>,
-                                   mix_workspace<T>, mix_taps<T>, gather_taps<T>,      mixture_grad<T>};
+                                   mix_workspace<T>, mix_taps<T>, mix_grads<T>};
 
 }  // namespace
 

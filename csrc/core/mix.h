@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Sums packed candidate kernels onto the tap lattice, and the adjoints: a trilinear form in weights, mixture and taps.
-// kLanes weight rows at a time, so the scatter through `index` moves whole vectors. Weights whose index is -1 take no
-// part: long stretches of them are not read.
+// kLanes weight rows at a time, so the scatter through `index` moves whole vectors; the packed taps of those rows pass
+// in squares of kLanes, which are read once and written once. Weights whose index is -1 take no part: squares of them
+// are not read.
 #pragma once
 #include "vec.h"
 
@@ -13,97 +14,172 @@ struct Mix {
   const MixProblem& problem;
 
   int64_t vectors() const { return ceil_div(problem.rows, kLanes<T>); }
+  int64_t squares() const { return ceil_div(problem.packed, kLanes<T>); }
+  int64_t width() const { return smaller(problem.packed, kLanes<T>); }
+  // Where a square begins: the last one overlaps the one before.
+  int64_t start(int64_t square) const { return smaller(square * kLanes<T>, problem.packed - width()); }
 
+  // What one packed tap is multiplied with; a tap that takes no part, with the zero behind the lattice.
+  struct Tap {
+    int64_t lattice;
+    T share;
+  };
+  // Taps of one candidate that take part and lie side by side in one square; each packed tap is in one run at most.
+  struct Run {
+    int64_t candidate, begin, end;
+  };
   struct Workspace {
-    Vec<T>*packed, *lattice, *mixture;  // one of each per worker
+    Tap* taps;                          // [packed]
+    Run* runs;                          // [packed]
+    int64_t* first_run;                 // [squares + 1]
+    Vec<T>*lattice, *scores, *of_rows;  // one of each per worker
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
-    return {arena.take<Vec<T>>(count * problem.packed), arena.take<Vec<T>>(count * problem.lattice),
+    return {arena.take<Tap>(problem.packed),
+            arena.take<Run>(problem.packed),
+            arena.take<int64_t>(squares() + 1),
+            arena.take<Vec<T>>(count * (problem.lattice + 1)),
+            arena.take<Vec<T>>(count * problem.candidates),
             arena.take<Vec<T>>(count * problem.candidates)};
   }
+
   Lanes<T> rows(int64_t vector, int64_t stride) const {
     return Lanes<T>::strided(stride, problem.rows - vector * kLanes<T>);
   }
 
-  // body(candidate, packed tap, lattice tap) for every packed tap that has one, candidate by candidate.
-  template <class Body>
-  DASH_INLINE void for_each_tap(const Body& body) const {
-    for (int64_t candidate = 0, i = 0; candidate < problem.candidates; ++candidate)
-      for (const int64_t end = i + problem.counts[candidate]; i < end; ++i)
-        if (problem.index[i] >= 0) body(candidate, i, problem.index[i]);
+  // Without mixture every share is one.
+  Workspace prepared(const T* mixture, void* buffer, const Workers& workers) const {
+    Arena arena(buffer);
+    const Workspace w = make_workspace(arena, workers.count);
+    int64_t runs = 0, i = 0;
+    for (int64_t candidate = 0; candidate < problem.candidates; ++candidate) {
+      for (const int64_t end = i + problem.counts[candidate]; i < end; ++i) {
+        const int64_t place = i % kLanes<T>;
+        if (place == 0) w.first_run[i / kLanes<T>] = runs;
+        const bool used = problem.index[i] >= 0;
+        w.taps[i] = {used ? problem.index[i] : problem.lattice, !used ? T(0) : mixture ? mixture[candidate] : T(1)};
+        if (!used) continue;
+        Run* const last = w.runs + runs - 1;
+        if (runs > w.first_run[i / kLanes<T>] && last->candidate == candidate && last->end == i)
+          ++last->end;
+        else
+          w.runs[runs++] = {candidate, i, i + 1};
+      }
+    }
+    w.first_run[squares()] = runs;
+    return w;
   }
 
-  // Packed rows of a vector, but for stretches that nobody asks for.
-  void load_packed(const T* weight, int64_t v, Vec<T>* packed) const {
-    constexpr int64_t kGap = 2 * kLanes<T>;  // shorter ones are read through
-    const T* const base = weight + v * kLanes<T> * problem.packed;
-    const auto unused = [this](int64_t i) { return problem.index[i] < 0; };
-    for (int64_t begin = 0, end; begin < problem.packed; begin = end) {
-      end = begin;
-      if (unused(begin)) {
-        while (end < problem.packed && unused(end))
-          ++end;
-        continue;
-      }
-      for (int64_t i = begin; i < problem.packed && i - end < kGap; ++i)
-        if (!unused(i)) end = i + 1;
-      const int64_t from = larger(0, smaller(begin, problem.packed - kLanes<T>));
-      load_lanes(base + from, rows(v, problem.packed), larger(end, smaller(from + kLanes<T>, problem.packed)) - from,
-                 packed + from);
+  // body(v, lattice): the lattice vectors of each worker's rows, with a zero behind them.
+  template <class Body>
+  void for_rows(const Workspace& w, const Workers& workers, const Body& body) const {
+    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
+      Vec<T>* const lattice = w.lattice + worker * (problem.lattice + 1);
+      lattice[problem.lattice] = Vec<T>{};
+      body(worker, begin, end, lattice);
+    });
+  }
+
+  DASH_INLINE void load_packed(const T* from, const Lanes<T>& lanes, Vec<T>* square) const {
+    if (width() == kLanes<T>)
+      load_square(from, lanes, square);
+    else
+      load_lanes(from, lanes, width(), square);
+  }
+  DASH_INLINE void store_gathered(const Tap* taps, const Vec<T>* lattice, const Lanes<T>& lanes, T* to) const {
+    Vec<T> square[kLanes<T>];
+    if (width() == kLanes<T>) {
+#pragma GCC unroll 16
+      for (int place = 0; place < kLanes<T>; ++place)
+        square[place] = lattice[taps[place].lattice] * taps[place].share;
+      store_square(to, lanes, square);
+    } else {
+      for (int64_t place = 0; place < width(); ++place)
+        square[place] = lattice[taps[place].lattice] * taps[place].share;
+      store_lanes(to, lanes, width(), square, T(1));
     }
   }
 
   void mix_taps(const T* weight, const T* mixture, T* taps, void* buffer, const Workers& workers) const {
-    Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count);
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
-      Vec<T>*const packed = w.packed + worker * problem.packed, *const lattice = w.lattice + worker * problem.lattice;
+    const Workspace w = prepared(mixture, buffer, workers);
+    for_rows(w, workers, [&](int64_t, int64_t begin, int64_t end, Vec<T>* lattice) {
       for (int64_t v = begin; v < end; ++v) {
-        load_packed(weight, v, packed);
         for (int64_t t = 0; t < problem.lattice; ++t)
           lattice[t] = Vec<T>{};
-        for_each_tap([=](int64_t candidate, int64_t i, int64_t t) { lattice[t] += packed[i] * mixture[candidate]; });
+        const Lanes<T> lanes = rows(v, problem.packed);
+        for (int64_t s = 0; s < squares(); ++s) {
+          if (w.first_run[s] == w.first_run[s + 1]) continue;
+          Vec<T> square[kLanes<T>];
+          load_packed(weight + v * kLanes<T> * problem.packed + start(s), lanes, square);
+          for (int64_t r = w.first_run[s]; r < w.first_run[s + 1]; ++r) {
+            const Run run = w.runs[r];
+            const T share = w.taps[run.begin].share;
+            for (int64_t i = run.begin; i < run.end; ++i)
+              lattice[w.taps[i].lattice] += square[i - start(s)] * share;
+          }
+        }
         store_lanes(taps + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice, T(1));
       }
     });
   }
 
-  void gather_taps(const T* gradient, const T* mixture, T* weight, void* buffer, const Workers& workers) const {
-    Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count);
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
-      Vec<T>*const packed = w.packed + worker * problem.packed, *const lattice = w.lattice + worker * problem.lattice;
+  // The adjoints: of the weights, of the mixture, or both of them in one pass. What is not asked for is null.
+  void mix_grads(const T* gradient, const T* weight, const T* mixture, T* of_weight, T* of_mixture, void* buffer,
+                 const Workers& workers) const {
+    const Workspace w = prepared(mixture, buffer, workers);
+    if (of_weight && of_mixture)
+      adjoints<true, true>(w, gradient, weight, of_weight, workers);
+    else if (of_weight)
+      adjoints<true, false>(w, gradient, weight, of_weight, workers);
+    else
+      adjoints<false, true>(w, gradient, weight, of_weight, workers);
+    if (of_mixture) total(w, larger(1, smaller(workers.count, vectors())), of_mixture);
+  }
+
+  template <bool kWeight, bool kMixture>
+  void adjoints(const Workspace& w, const T* gradient, const T* weight, T* of_weight, const Workers& workers) const {
+    for_rows(w, workers, [&](int64_t worker, int64_t begin, int64_t end, Vec<T>* lattice) {
+      Vec<T>* const scores = w.scores + worker * problem.candidates;
+      Vec<T>* const of_rows = w.of_rows + worker * problem.candidates;
+      for (int64_t m = 0; m < problem.candidates; ++m)
+        scores[m] = of_rows[m] = Vec<T>{};
       for (int64_t v = begin; v < end; ++v) {
         load_lanes(gradient + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice);
-        for (int64_t i = 0; i < problem.packed; ++i)
-          if (problem.index[i] < 0) packed[i] = Vec<T>{};
-        for_each_tap([=](int64_t candidate, int64_t i, int64_t t) { packed[i] = lattice[t] * mixture[candidate]; });
-        store_lanes(weight + v * kLanes<T> * problem.packed, rows(v, problem.packed), problem.packed, packed, T(1));
+        const Lanes<T> lanes = rows(v, problem.packed);
+        for (int64_t s = 0; s < squares(); ++s) {
+          const int64_t first = v * kLanes<T> * problem.packed + start(s);
+          if (kMixture && w.first_run[s] < w.first_run[s + 1]) {
+            Vec<T> square[kLanes<T>];
+            load_packed(weight + first, lanes, square);
+            for (int64_t r = w.first_run[s]; r < w.first_run[s + 1]; ++r) {
+              const Run run = w.runs[r];
+              Vec<T> sum{};
+              for (int64_t i = run.begin; i < run.end; ++i)
+                sum += square[i - start(s)] * lattice[w.taps[i].lattice];
+              of_rows[run.candidate] += sum;
+            }
+          }
+          if (kWeight) store_gathered(w.taps + start(s), lattice, lanes, of_weight + first);
+        }
+        if (kMixture) add_up(of_rows, scores);
       }
     });
   }
 
-  void mixture_grad(const T* gradient, const T* weight, T* mixture, void* buffer, const Workers& workers) const {
-    Arena arena(buffer);
-    const Workspace w = make_workspace(arena, workers.count);
-    const int64_t pieces = larger(1, smaller(workers.count, vectors()));
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
-      Vec<T>*const packed = w.packed + worker * problem.packed, *const lattice = w.lattice + worker * problem.lattice;
-      Vec<T>* const sum = w.mixture + worker * problem.candidates;
-      for (int64_t m = 0; m < problem.candidates; ++m)
-        sum[m] = Vec<T>{};
-      for (int64_t v = begin; v < end; ++v) {
-        load_lanes(gradient + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice);
-        load_packed(weight, v, packed);
-        for_each_tap([=](int64_t candidate, int64_t i, int64_t t) { sum[candidate] += packed[i] * lattice[t]; });
-      }
-    });
+  // Sums of sums: taps of a run, runs of some rows, rows. Rounding hardly grows with their number.
+  void add_up(Vec<T>* of_rows, Vec<T>* scores) const {
     for (int64_t m = 0; m < problem.candidates; ++m) {
-      T total(0);
-      for (int64_t worker = 0; worker < pieces; ++worker)
+      scores[m] += of_rows[m];
+      of_rows[m] = Vec<T>{};
+    }
+  }
+  void total(const Workspace& w, int64_t workers, T* of_mixture) const {
+    for (int64_t m = 0; m < problem.candidates; ++m) {
+      double sum = 0;
+      for (int64_t worker = 0; worker < workers; ++worker)
         for (int l = 0; l < kLanes<T>; ++l)
-          total += w.mixture[worker * problem.candidates + m][l];
-      mixture[m] = total;
+          sum += w.scores[worker * problem.candidates + m][l];
+      of_mixture[m] = static_cast<T>(sum);
     }
   }
 };

@@ -126,6 +126,29 @@ DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n)
     prefetch<kWrite>(base + lanes.offset[l], n);
 }
 
+// square[j] = element j of every lane's plane, for the first kLanes elements.
+template <class T>
+DASH_INLINE void load_square(const T* base, const Lanes<T>& lanes, Vec<T>* square) {
+  if (lanes.count == kLanes<T>) {
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes<T>; ++l)
+      square[l] = load(base + lanes.offset[l]);
+  } else {
+    for (int l = 0; l < kLanes<T>; ++l)
+      square[l] = l < lanes.count ? load(base + lanes.offset[l]) : Vec<T>{};
+  }
+  transpose<T>(square);
+}
+
+// The inverse of load_square, which leaves the square transposed.
+template <class T>
+DASH_INLINE void store_square(T* base, const Lanes<T>& lanes, Vec<T>* square) {
+  transpose<T>(square);
+#pragma GCC unroll 16
+  for (int l = 0; l < kLanes<T>; ++l)
+    if (l < lanes.count) store(base + lanes.offset[l], square[l]);
+}
+
 // out[kStep * j] = element j of every lane's plane, for j in [0, n).
 template <int kStep = 1, class T>
 inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
@@ -141,15 +164,7 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
   for (int64_t j = 0; j < n; j += kLanes<T>) {
     const int64_t from = smaller(j, n - kLanes<T>);  // the last square overlaps the one before
     Vec<T> rows[kLanes<T>];
-    if (lanes.count == kLanes<T>) {
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes<T>; ++l)
-        rows[l] = load(base + lanes.offset[l] + from);
-    } else {
-      for (int l = 0; l < kLanes<T>; ++l)
-        rows[l] = l < lanes.count ? load(base + lanes.offset[l] + from) : Vec<T>{};
-    }
-    transpose<T>(rows);
+    load_square(base + from, lanes, rows);
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
       out[kStep * (from + l)] = rows[l];
@@ -171,10 +186,7 @@ inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>*
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
       rows[l] = in[kStep * (to + l)] * scale;
-    transpose<T>(rows);
-#pragma GCC unroll 16
-    for (int l = 0; l < kLanes<T>; ++l)
-      if (l < lanes.count) store(base + lanes.offset[l] + to, rows[l]);
+    store_square(base + to, lanes, rows);
   }
 }
 

@@ -2,6 +2,8 @@
 // The compiled CPU operators, registered against torch's stable ABI: tensor checks, workspace and threads, nothing
 // else. They have no autograd of their own: dash_kernels.ops wraps them.
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "../core/plan.h"
@@ -116,25 +118,37 @@ struct MixCall {
       STD_TORCH_CHECK(at >= -1 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
   }
 
+  // body(table, left, right, workspace), with pointers to contiguous operands.
   template <class Run>
-  void run(const Tensor& a, const Tensor& b, const Tensor& result, const Run& body) const {
+  void run(const Tensor& a, const Tensor& b, const Run& body) const {
     const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(isa_in_use());
       const Workspace workspace(static_cast<size_t>(table.mix_workspace(problem, workers.count)));
-      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), result.mutable_data_ptr<T>(), workspace.data());
+      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), workspace.data());
     });
   }
 };
+
+template <class T>
+std::decay_t<T>* out(const Tensor& tensor) {
+  return tensor.mutable_data_ptr<std::decay_t<T>>();
+}
+
+void check_same_rows(const char* op, const Tensor& grad, const Tensor& weight) {
+  STD_TORCH_CHECK(
+      grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1), op,
+      ": grad and weight must be 3-D with the same channels");
+}
 
 Tensor mix_taps(Tensor weight, Tensor mixture, Tensor index, Ints counts, int64_t lattice_size) {
   STD_TORCH_CHECK(weight.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
                   "cpu_mix_taps: weight must be 3-D and mixture 1-D with one entry per candidate");
   const MixCall call("cpu_mix_taps", weight.size(0) * weight.size(1), weight.size(2), lattice_size, index, counts);
   const Tensor taps = torch::stable::new_empty(weight, Ints{weight.size(0), weight.size(1), lattice_size});
-  call.run(weight, mixture, taps, [&](const auto& table, auto* w, auto* m, auto* out, void* workspace) {
-    table.mix_taps(call.problem, w, m, out, workspace, call.workers);
+  call.run(weight, mixture, [&](const auto& table, const auto* w, const auto* m, void* workspace) {
+    table.mix_taps(call.problem, w, m, out<decltype(*m)>(taps), workspace, call.workers);
   });
   return taps;
 }
@@ -145,22 +159,38 @@ Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
   const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
                      index, counts);
   const Tensor weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
-  call.run(grad, mixture, weight, [&](const auto& table, auto* g, auto* m, auto* out, void* workspace) {
-    table.gather_taps(call.problem, g, m, out, workspace, call.workers);
+  call.run(grad, mixture, [&](const auto& table, const auto* g, const auto* m, void* workspace) {
+    table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, call.workers);
   });
   return weight;
 }
 
 Tensor mixture_grad(Tensor grad, Tensor weight, Tensor index, Ints counts) {
-  STD_TORCH_CHECK(
-      grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1),
-      "cpu_mixture_grad: grad and weight must be 3-D with the same channels");
+  check_same_rows("cpu_mixture_grad", grad, weight);
   const MixCall call("cpu_mixture_grad", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
   const Tensor mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
-  call.run(grad, weight, mixture, [&](const auto& table, auto* g, auto* w, auto* out, void* workspace) {
-    table.mixture_grad(call.problem, g, w, out, workspace, call.workers);
+  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace) {
+    table.mix_grads(call.problem, g, w, nullptr, nullptr, out<decltype(*w)>(mixture), workspace, call.workers);
   });
   return mixture;
+}
+
+// gather_taps and mixture_grad in one pass over weights and gradients.
+std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, Ints counts) {
+  check_same_rows("cpu_mix_grads", grad, weight);
+  STD_TORCH_CHECK(mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
+                  "cpu_mix_grads: mixture must be 1-D with one entry per candidate");
+  check_alike("cpu_mix_grads", grad, mixture);
+  const MixCall call("cpu_mix_grads", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
+  const Tensor shares = torch::stable::contiguous(mixture);
+  const Tensor of_weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
+  const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
+  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace) {
+    using T = std::decay_t<decltype(*w)>;
+    table.mix_grads(call.problem, g, w, shares.const_data_ptr<T>(), out<T>(of_weight), out<T>(of_mixture), workspace,
+                    call.workers);
+  });
+  return {of_weight, of_mixture};
 }
 
 }  // namespace
@@ -182,6 +212,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def("cpu_mix_taps(Tensor weight, Tensor mixture, Tensor index, int[] counts, int lattice_size) -> Tensor");
   m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
   m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
+  m.def("cpu_mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, int[] counts) -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
@@ -191,6 +222,7 @@ STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
   m.impl("cpu_mix_taps", TORCH_BOX(&mix_taps));
   m.impl("cpu_gather_taps", TORCH_BOX(&gather_taps));
   m.impl("cpu_mixture_grad", TORCH_BOX(&mixture_grad));
+  m.impl("cpu_mix_grads", TORCH_BOX(&mix_grads));
 }
 
 }  // namespace dash

@@ -38,11 +38,15 @@ inline Isa isa_in_use() {
   return isa;
 }
 
+inline void check_alike(const char* op, const Tensor& like, const Tensor& other) {
+  STD_TORCH_CHECK(like.is_cpu() && other.is_cpu(), op, ": tensors must be on the CPU");
+  STD_TORCH_CHECK(like.scalar_type() == other.scalar_type(), op, ": tensors must share one dtype");
+}
+
 // Calls body(T{}) with the element type of `like`, which every other tensor must share.
 template <class Body>
 void dispatch(const char* op, const Tensor& like, const Tensor& other, const Body& body) {
-  STD_TORCH_CHECK(like.is_cpu() && other.is_cpu(), op, ": tensors must be on the CPU");
-  STD_TORCH_CHECK(like.scalar_type() == other.scalar_type(), op, ": tensors must share one dtype");
+  check_alike(op, like, other);
   if (like.scalar_type() == ScalarType::Float)
     body(float{});
   else if (like.scalar_type() == ScalarType::Double)

@@ -153,9 +153,34 @@ py::array_t<T> mix(const std::string& op, Array<T> a, Array<T> b, const Ints& in
   if (a.ndim() != 2 || a.shape(1) != (op == "mix_taps" ? problem.packed : lattice) || workers < 1)
     throw std::invalid_argument("array shapes do not fit index and lattice");
   if (op == "mix_taps") return run(table.mix_taps, {problem.rows, lattice});
-  if (op == "gather_taps") return run(table.gather_taps, {problem.rows, problem.packed});
-  if (op == "mixture_grad") return run(table.mixture_grad, {problem.candidates});
+  const auto adjoint = [&](bool of_weight) {
+    return [&, of_weight](const MixProblem&, const T* gradient, const T* other, T* result, void* workspace,
+                          const Workers& threads) {
+      table.mix_grads(problem, gradient, of_weight ? nullptr : other, of_weight ? other : nullptr,
+                      of_weight ? result : nullptr, of_weight ? nullptr : result, workspace, threads);
+    };
+  };
+  if (op == "gather_taps") return run(adjoint(true), {problem.rows, problem.packed});
+  if (op == "mixture_grad") return run(adjoint(false), {problem.candidates});
   throw std::invalid_argument("operator '" + op + "': use mix_taps, gather_taps or mixture_grad");
+}
+
+// Both adjoints of "mix_taps" in one pass: the gradients of weights (rows, packed) and mixture.
+template <class T>
+std::pair<py::array_t<T>, py::array_t<T>> mix_grads(Array<T> gradient, Array<T> weight, Array<T> mixture,
+                                                    const Ints& index, const Ints& counts, const std::string& isa,
+                                                    int64_t workers) {
+  const auto packed = static_cast<int64_t>(index.size()), candidates = static_cast<int64_t>(counts.size());
+  if (gradient.ndim() != 2 || weight.ndim() != 2 || mixture.ndim() != 1 || weight.shape(0) != gradient.shape(0) ||
+      weight.shape(1) != packed || mixture.shape(0) != candidates || workers < 1)
+    throw std::invalid_argument("array shapes do not fit index and counts");
+  const MixProblem problem{weight.shape(0), packed, gradient.shape(1), candidates, index.data(), counts.data()};
+  const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
+  py::array_t<T> of_weight(Ints{problem.rows, packed}), of_mixture(Ints{candidates});
+  AlignedBuffer workspace(table.mix_workspace(problem, workers));
+  table.mix_grads(problem, gradient.data(), weight.data(), mixture.data(), of_weight.mutable_data(),
+                  of_mixture.mutable_data(), workspace.get(), serial_workers(workers));
+  return {of_weight, of_mixture};
 }
 
 Ints plan_radices(int64_t n) {
@@ -208,4 +233,11 @@ PYBIND11_MODULE(_core, m) {
   };
   def_mix(&dash::mix<float>);
   def_mix(&dash::mix<double>);
+  const auto def_mix_grads = [&m](auto function) {
+    m.def("mix_grads", function, "The operators 'gather_taps' and 'mixture_grad' of `mix` in one pass.",
+          py::arg("gradient").noconvert(), py::arg("weight").noconvert(), py::arg("mixture").noconvert(),
+          py::arg("index"), py::arg("counts"), py::arg("isa"), py::arg("workers"));
+  };
+  def_mix_grads(&dash::mix_grads<float>);
+  def_mix_grads(&dash::mix_grads<double>);
 }

@@ -38,11 +38,23 @@ class CompiledEngine(Engine):
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
         return compiled("cpu_mixture_grad")(grad, weight, numbers(tuple(index)), counts)
 
+    def mix_grads(
+        self, grad: Tensor, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints
+    ) -> tuple[Tensor, Tensor]:
+        return compiled_pair("cpu_mix_grads")(grad, weight, mixture, numbers(tuple(index)), counts)
+
 
 @functools.cache
 def compiled(name: str) -> Callable[..., Tensor]:
     """The compiled operator of that name."""
     operator: Callable[..., Tensor] = getattr(torch.ops.dash_kernels, name).default
+    return operator
+
+
+@functools.cache
+def compiled_pair(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The compiled operator of that name, which returns two tensors."""
+    operator: Callable[..., tuple[Tensor, Tensor]] = getattr(torch.ops.dash_kernels, name).default
     return operator
 
 

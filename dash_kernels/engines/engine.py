@@ -78,3 +78,9 @@ class Engine(ABC):
     @abstractmethod
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
         """See :func:`dash_kernels.reference.mixture_grad`."""
+
+    def mix_grads(
+        self, grad: Tensor, weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`gather_taps` and :meth:`mixture_grad`, for engines that are faster at both together."""
+        return self.gather_taps(grad, mixture, index, counts), self.mixture_grad(grad, weight, index, counts)

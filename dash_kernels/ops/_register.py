@@ -99,6 +99,17 @@ def register(
     return call
 
 
+def plain(*operands: Tensor) -> bool:
+    """Whether numbers alone are wanted: no graph, no tangent, and nobody who must see which operators are called."""
+    return not (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or _forward_mode()
+        or _needs_dispatcher(*operands)
+    )
+
+
 def _forward_mode() -> bool:
     """Whether operands may carry tangents: forward-mode AD is on."""
     return forward_ad._current_level >= 0 and torch._C._is_fwd_grad_enabled()
@@ -109,13 +120,12 @@ def _tangent(operand: Tensor) -> Tensor | None:
     return tangent
 
 
-def _needs_dispatcher(first: Tensor, second: Tensor) -> bool:
+def _needs_dispatcher(*operands: Tensor) -> bool:
     """Whether anything but plain eager autograd has a say: modes, subclasses, tracing, autocast."""
     return (
-        type(first) not in PLAIN
-        or type(second) not in PLAIN
-        or first.is_meta
+        not all(type(operand) in PLAIN for operand in operands)
+        or operands[0].is_meta
         or is_in_torch_dispatch_mode()
-        or torch.is_autocast_enabled(first.device.type)
+        or torch.is_autocast_enabled(operands[0].device.type)
         or torch._C._is_tracing()
     )

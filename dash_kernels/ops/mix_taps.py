@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ._choice import Fields, mix_fields
-from ._register import register
+from ._choice import Fields, engine_for, mix_fields
+from ._register import plain, register
 
 Numbers = Sequence[int]
 
@@ -60,6 +60,11 @@ def _save_adjoint(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _differentiate_mix_taps(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     weight, mixture = ctx.saved_tensors
     grad_weight = grad_mixture = None
+    if ctx.needs_input_grad[0] and ctx.needs_input_grad[1] and plain(upstream, weight, mixture):
+        engine = engine_for(_describe_gather_taps(upstream, mixture, ctx.index, ctx.counts, ctx.engine), ctx.engine)
+        other = engine_for(_describe_mixture_grad(upstream, weight, ctx.index, ctx.counts, ctx.engine), ctx.engine)
+        if engine is other:
+            return *engine.mix_grads(upstream, weight, mixture, ctx.index, ctx.counts), None, None, None, None
     if ctx.needs_input_grad[0]:
         grad_weight = gather_taps(upstream, mixture, ctx.index, ctx.counts, ctx.engine)
     if ctx.needs_input_grad[1]:

@@ -102,8 +102,8 @@ def mixed_conv(
     taps = ops.mix_taps(weight, mixture.to(weight.dtype), index, counts, len(offsets) // ndim, name)
     if padded:
         inputs = _pad(inputs, before, after, padding_mode)
-    y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", name)
-    return _finish(y, bias, returned, x.dim() == ndim + 2)
+    y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
+    return _finish(y, returned, x.dim() == ndim + 2)
 
 
 def tap_conv(
@@ -171,8 +171,8 @@ def tap_conv(
         size = tuple(same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True))
     else:
         size = check.per_axis("out_size", out_size, ndim)
-    y = ops.tap_conv(inputs, taps, flat, size, steps, groups, circular, _in_force(engine))
-    return _finish(y, bias, returned, x.dim() == ndim + 2)
+    y = ops.tap_conv(inputs, taps, flat, size, steps, groups, circular, bias, _in_force(engine))
+    return _finish(y, returned, x.dim() == ndim + 2)
 
 
 def _prepare(
@@ -199,9 +199,7 @@ def _single(value: Tensor) -> Tensor:
     return value if value.dtype == torch.float64 else value.float()
 
 
-def _finish(y: Tensor, bias: Tensor | None, returned: torch.dtype, batched: bool) -> Tensor:
-    if bias is not None:
-        y.add_(bias.view(-1, *[1] * (y.dim() - 2)))  # y is new and no derivative reads it, so no copy is needed
+def _finish(y: Tensor, returned: torch.dtype, batched: bool) -> Tensor:
     if y.dtype != returned:
         y = y.to(returned)
     return y if batched else y.squeeze(0)

@@ -31,8 +31,9 @@ def tap_conv(
     stride: Sequence[int],
     groups: int,
     circular: bool,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """y (batch, out, *out_size) from x (batch, in, *n) and taps (out, in/groups, T)."""
+    """y (batch, out, *out_size) from x (batch, in, *n) and taps (out, in/groups, T), plus bias (out,)."""
     if circular:
         x, offsets = _wrap(x, offsets, out_size, stride)
     y = x.new_zeros((x.shape[0], taps.shape[0], *out_size))
@@ -41,7 +42,7 @@ def tap_conv(
     kernels = _grouped(taps, 0, groups)
     for t, read, write in _tap_slices(offsets, x.shape[2:], out_size, stride):
         grouped[write] += torch.einsum("goc,bgc...->bgo...", kernels[..., t], source[read])
-    return y
+    return y if bias is None else y + per_channel(bias, y.dim())
 
 
 def tap_conv_input_grad(
@@ -83,6 +84,16 @@ def tap_conv_weight_grad(
     for t, read, write in _tap_slices(offsets, x.shape[2:], out_size, stride):
         grouped[..., t] = torch.einsum("bgo...,bgc...->goc", upstream[write].flatten(3), source[read].flatten(3))
     return result
+
+
+def per_channel(bias: Tensor, dim: int) -> Tensor:
+    """bias (out,) as (out, 1, ..., 1), which broadcasts over maps of ``dim`` axes."""
+    return bias.view(-1, *[1] * (dim - 2))
+
+
+def bias_grad(grad: Tensor) -> Tensor:
+    """Adjoint of :func:`tap_conv` in bias: (out,) from grad (batch, out, *m)."""
+    return grad.sum((0, *range(2, grad.dim())))
 
 
 def mix_taps(weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int], lattice_size: int) -> Tensor:

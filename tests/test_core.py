@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -221,3 +222,19 @@ def test_mixing_family_against_direct_sums(rows: int, dtype: type, isa: str, wor
     both = core.mix_grads(grad, weight, mixture, index, counts, isa, workers)
     for together, op in zip(both, ("gather_taps", "mixture_grad"), strict=True):
         assert np.array_equal(together, results[op]), op
+
+
+@pytest.mark.parametrize("isa", core.supported_isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 3, 4099), (40, 2, 33), (0, 2, 3)], ids=str)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_bias(shape: tuple[int, int, int], dtype: type, isa: str, workers: int) -> None:
+    rng = np.random.default_rng(shape[0])
+    maps, bias = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape[1]).astype(dtype)
+    assert np.array_equal(core.add_bias(maps, bias, isa, workers), maps + bias[:, None])
+    exact = np.array([math.fsum(maps[:, c].ravel()) for c in range(shape[1])])
+    got = core.bias_grad(maps, isa, workers)
+    assert got.dtype == dtype and got.shape == bias.shape
+    # in double precision the sums themselves are rounded
+    size = np.linalg.norm(exact if dtype == np.float32 else maps)
+    assert np.linalg.norm(got - exact) <= 4 * np.finfo(dtype).eps * size

@@ -206,6 +206,6 @@ def test_forward_mode_is_never_dropped() -> None:
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x, torch.ones_like(x))
         with pytest.raises(NotImplementedError, match="forward-mode AD is not supported in .*tap_conv as called here"):
-            torch.ops.dash_kernels.tap_conv(dual, taps, [0, 1], [4], [1], 1, False, "reference")
+            torch.ops.dash_kernels.tap_conv(dual, taps, [0, 1], [4], [1], 1, False, None, "reference")
         with pytest.raises(NotImplementedError, match="forward-mode AD"), torch.autocast("cpu", dtype=torch.bfloat16):
             tap_conv(dual, taps, (0, 1))

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from accuracy import assert_as_good_as_torch, torch_tap_conv
+from accuracy import assert_as_good_as_torch, relative_error, torch_tap_conv
 from cases import CASES, SMALL, Case
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def test_values_and_gradients(case: Case, dtype: torch.dtype, engine: str) -> No
     skip_where_refused(engine, case, dtype)
     x, taps, grad = case.tensors(dtype)
     tail = (case.steps, case.groups, case.circular)
-    y = ops.tap_conv(x, taps, case.flat, case.outputs, *tail, engine)
+    y = ops.tap_conv(x, taps, case.flat, case.outputs, *tail, None, engine)
     grad_x = ops.tap_conv_input_grad(grad, taps, case.flat, case.size, *tail, engine)
     grad_taps = ops.tap_conv_weight_grad(grad, x, case.flat, *tail, engine)
     assert y.is_contiguous() and grad_x.is_contiguous() and grad_taps.is_contiguous()
@@ -92,13 +93,59 @@ def operands(case: Case) -> dict[str, tuple[tuple[Tensor, Tensor], tuple[Any, ..
     weight, upstream, mixture = (t.requires_grad_() for t in (weight, upstream, mixture))
     mixing = (lattice.index, lattice.counts)
     return {
-        "tap_conv": ((x, taps), (case.flat, case.outputs, *tail)),
+        "tap_conv": ((x, taps), (case.flat, case.outputs, *tail, None)),
         "tap_conv_input_grad": ((grad, taps), (case.flat, case.size, *tail)),
         "tap_conv_weight_grad": ((grad, x), (case.flat, *tail)),
         "mix_taps": ((weight, mixture), (*mixing, len(lattice))),
         "gather_taps": ((upstream, mixture), mixing),
         "mixture_grad": ((upstream, weight), mixing),
     }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bias(case: Case, dtype: torch.dtype, engine: str) -> None:
+    """It is added to the result; the gradients of taps and bias come from one call, those of the taps as without."""
+    skip_where_refused(engine, case, dtype)
+    x, taps, grad = case.tensors(dtype)
+    bias = torch.randn(case.channels[1], dtype=dtype)
+    tail = (case.steps, case.groups, case.circular)
+    without = ops.tap_conv(x, taps, case.flat, case.outputs, *tail, None, engine)
+    y = ops.tap_conv(x, taps, case.flat, case.outputs, *tail, bias, engine)
+    plain = without + reference.per_channel(bias, y.dim())
+    exact = reference.tap_conv(x.double(), taps.double(), case.flat, case.outputs, *tail, bias.double())
+    assert y.is_contiguous() and y.dtype == dtype
+    assert_as_good_as_torch(y, plain, exact, floor=16 if engine == "reference" else 4, what="output")
+
+    taps.requires_grad_(), bias.requires_grad_()
+    y = ops.tap_conv(x, taps, case.flat, case.outputs, *tail, bias, engine)
+    grad_taps, grad_bias = torch.autograd.grad(y, (taps, bias), grad)
+    (alone,) = torch.autograd.grad(ops.tap_conv(x, taps, case.flat, case.outputs, *tail, None, engine), taps, grad)
+    assert torch.equal(grad_taps, alone)
+    (plain,) = torch.autograd.grad(
+        ops.tap_conv(x, taps.detach(), case.flat, case.outputs, *tail, bias, engine), bias, grad
+    )
+    exact = reference.bias_grad(grad.double())
+    for found in (grad_bias, plain):
+        assert_as_good_as_torch(found, grad.sum((0, *range(2, grad.dim()))), exact, what="bias gradient")
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 4, 5), (64, 16, 31, 33), (2, 3, 40_000), (0, 2, 3), (300, 7, 1), (1, 1, 13)], ids=str
+)
+def test_sums_of_the_bias_gradient_are_exact(shape: tuple[int, ...], engine: str) -> None:
+    """To 4 eps of the truth (16 in double precision) even where large numbers cancel."""
+    if engine == "reference":
+        pytest.skip("it sums as torch does")
+    chosen = next(e for e in ENGINES if e.name == engine)
+    for dtype in (torch.float32, torch.float64):
+        grad = torch.randn(shape, dtype=dtype)
+        grad[..., 1::2] -= grad[..., : grad.shape[-1] // 2 * 2 : 2] * (1 - 1e-3)
+        x, offsets = torch.randn(shape[0], 1, *shape[2:], dtype=dtype), (0,) * (len(shape) - 2)
+        found = chosen.tap_conv_weight_bias_grad(grad, x, offsets, (1,) * len(offsets), 1, False)[1]
+        exact = [math.fsum(channel.flatten().tolist()) for channel in grad.transpose(0, 1)]
+        bar = (4 if dtype == torch.float32 else 16) * torch.finfo(dtype).eps
+        assert found.dtype == dtype and relative_error(found, torch.tensor(exact, dtype=torch.float64)) <= bar
 
 
 OPERATORS = tuple(ops.__all__)
@@ -117,6 +164,19 @@ def test_gradients_of_first_and_second_order(name: str, engine: str) -> None:
 def test_registration(name: str, engine: str) -> None:
     tensors, rest = operands(TINY)[name]
     torch.library.opcheck(getattr(NAMESPACE, name).default, (*tensors, *rest, engine))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own, at the first dual tensor
+def test_derivatives_of_the_bias(engine: str) -> None:
+    (x, taps), (*rest, _) = operands(TINY)["tap_conv"]
+    bias = torch.randn(1, dtype=torch.float64, requires_grad=True)
+    tensors = x, taps, bias
+    for call in (ops.tap_conv, NAMESPACE.tap_conv.default):
+        assert torch.autograd.gradcheck(lambda x, w, b, f=call: f(x, w, *rest, b, engine), tensors)
+        assert torch.autograd.gradgradcheck(lambda x, w, b, f=call: f(x, w, *rest, b, engine), tensors)
+    torch.library.opcheck(NAMESPACE.tap_conv.default, (x, taps, *rest, bias, engine))
+    frozen = x.detach(), taps.detach()
+    assert torch.autograd.gradcheck(lambda b: ops.tap_conv(*frozen, *rest, b, engine), (bias,), check_forward_ad=True)
 
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
@@ -141,7 +201,7 @@ def test_gradients_of_third_order(engine: str) -> None:
     taps = torch.randn(1, 1, 3, dtype=torch.float64, requires_grad=True)
 
     def energy(x: Tensor, taps: Tensor) -> Tensor:
-        y = ops.tap_conv(x, taps, (-1, 0, 1), (4,), (1,), 1, False, engine)
+        y = ops.tap_conv(x, taps, (-1, 0, 1), (4,), (1,), 1, False, None, engine)
         return (y**3).sum()
 
     (first,) = torch.autograd.grad(energy(x, taps), x, create_graph=True)

@@ -48,7 +48,7 @@ def test_values_and_gradients(case: Case, engine: str) -> None:
     x, taps, grad = case.tensors(torch.float32)
     tail = (case.steps, case.groups, case.circular)
     got = (
-        ops.tap_conv(x, taps, case.flat, case.outputs, *tail, engine),
+        ops.tap_conv(x, taps, case.flat, case.outputs, *tail, None, engine),
         ops.tap_conv_input_grad(grad, taps, case.flat, case.size, *tail, engine),
         ops.tap_conv_weight_grad(grad, x, case.flat, *tail, engine),
     )
@@ -72,7 +72,7 @@ def test_the_gradients_are_adjoints(case: Case, engine: str) -> None:
     x, taps, grad = case.tensors(torch.float64)
     tail = (case.steps, case.groups, case.circular)
     sums = [
-        (grad * ops.tap_conv(x, taps, case.flat, case.outputs, *tail, engine)).sum(),
+        (grad * ops.tap_conv(x, taps, case.flat, case.outputs, *tail, None, engine)).sum(),
         (x * ops.tap_conv_input_grad(grad, taps, case.flat, case.size, *tail, engine)).sum(),
         (taps * ops.tap_conv_weight_grad(grad, x, case.flat, *tail, engine)).sum(),
     ]
@@ -106,7 +106,7 @@ def test_results_are_the_same_every_time(operator: str, engine: str) -> None:
     case = Case("again", (17, 9), tap_offsets(Candidate((3, 5), (2, 1))), channels=(6, 10))
     x, taps, _ = case.tensors(torch.float32)
     if operator == "tap_conv":
-        results = [ops.tap_conv(x, taps, case.flat, case.outputs, case.steps, 1, False, engine) for _ in range(3)]
+        results = [ops.tap_conv(x, taps, case.flat, case.outputs, case.steps, 1, False, None, engine) for _ in range(3)]
     else:
         results = [ops.mix_taps(taps, torch.ones(1), tuple(range(15)), (15,), 15, engine) for _ in range(3)]
     assert all(torch.equal(result, results[0]) for result in results)

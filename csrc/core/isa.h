@@ -31,6 +31,10 @@ struct KernelTable {
   // read.
   void (*mix_grads)(const MixProblem&, const T* gradient, const T* weight, const T* mixture, T* of_weight,
                     T* of_mixture, void* workspace, const Workers&);
+
+  // Adds one number per channel to the maps; and the adjoint, which needs room for `channels` sums of each worker.
+  void (*add_bias)(const Planes&, const T* bias, T* maps, const Workers&);
+  void (*bias_grad)(const Planes&, const T* maps, T* of_bias, double* sums, const Workers&);
 };
 
 const char* isa_name(Isa isa);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The kernels of one instruction set. The build compiles this file once per set, with DASH_ISA naming it and the flags
 // to match.
+#include "bias.h"
 #include "dense_weights.h"
 #include "depthwise.h"
 #include "direct.h"
@@ -95,8 +96,18 @@ void mix_grads(const MixProblem& problem, const T* gradient, const T* weight, co
 }
 
 template <class T>
-constexpr KernelTable<T> kTable = {workspace<T>,     convolve<T>, direct_workspace<T>, direct_convolve<T>,
-                                   mix_workspace<T>, mix_taps<T>, mix_grads<T>};
+void add_bias(const Planes& planes, const T* bias, T* maps, const Workers& workers) {
+  Bias<T>{planes}.add(bias, maps, workers);
+}
+template <class T>
+void bias_grad(const Planes& planes, const T* maps, T* of_bias, double* sums, const Workers& workers) {
+  Bias<T>{planes}.gradient(maps, of_bias, sums, workers);
+}
+
+template <class T>
+constexpr KernelTable<T> kTable = {workspace<T>,       convolve<T>,      direct_workspace<T>,
+                                   direct_convolve<T>, mix_workspace<T>, mix_taps<T>,
+                                   mix_grads<T>,       add_bias<T>,      bias_grad<T>};
 
 }  // namespace
 

@@ -42,6 +42,11 @@ struct MixProblem {
   const int64_t* counts;
 };
 
+// Maps of channels, as they lie in memory.
+struct Planes {
+  int64_t batch, channels, pixels;
+};
+
 // Runs body(arg, i) for i in [0, n), on at most `count` threads. The body never throws.
 struct Workers {
   int64_t count;

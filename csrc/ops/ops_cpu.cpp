@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiled CPU operators, registered against torch's stable ABI: tensor checks, workspace and threads, nothing
 // else. They have no autograd of their own: dash_kernels.ops wraps them.
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
 #include <vector>
 
 #include "../core/plan.h"
+#include "bias.h"
 #include "tensors.h"
 #include "workspace.h"
 
@@ -56,13 +58,14 @@ struct Call {
 };
 
 Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, Ints length, int64_t groups,
-                bool circular) {
+                bool circular, std::optional<Tensor> bias) {
   STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && x.size(1) == taps.size(1) * groups,
                   "fourier_tap_conv: shapes of x and taps do not fit");
   const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
                   x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular);
   const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, x, taps, y);
+  add_bias("fourier_tap_conv", y, bias);
   return y;
 }
 
@@ -93,6 +96,14 @@ Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, 
   const Tensor taps = torch::stable::new_empty(x, sizes);
   call.run("fourier_tap_conv_weight_grad", ConvOp::weight_grad, grad, x, taps);
   return taps;
+}
+
+// The gradient of the bias beside that of the taps.
+std::tuple<Tensor, Tensor> tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, Ints length,
+                                                     int64_t groups, bool circular) {
+  const Tensor flat = torch::stable::contiguous(grad);
+  return {tap_conv_weight_grad(flat, x, offsets, stride, length, groups, circular),
+          bias_grad("fourier_tap_conv_weight_bias_grad", flat)};
 }
 
 struct MixCall {
@@ -198,17 +209,17 @@ std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture,
 STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
       "fourier_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int[] length, int groups, "
-      "bool circular) -> "
-      "Tensor");
+      "bool circular, Tensor? bias=None) -> Tensor");
   m.def(
       "fourier_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int[] "
       "length, int groups, "
       "bool circular) -> Tensor");
   m.def(
       "fourier_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int[] length, int groups, "
-      "bool "
-      "circular) -> "
-      "Tensor");
+      "bool circular) -> Tensor");
+  m.def(
+      "fourier_tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int[] length, int "
+      "groups, bool circular) -> (Tensor, Tensor)");
   m.def("cpu_mix_taps(Tensor weight, Tensor mixture, Tensor index, int[] counts, int lattice_size) -> Tensor");
   m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
   m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
@@ -219,6 +230,7 @@ STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
   m.impl("fourier_tap_conv", TORCH_BOX(&tap_conv));
   m.impl("fourier_tap_conv_input_grad", TORCH_BOX(&tap_conv_input_grad));
   m.impl("fourier_tap_conv_weight_grad", TORCH_BOX(&tap_conv_weight_grad));
+  m.impl("fourier_tap_conv_weight_bias_grad", TORCH_BOX(&tap_conv_weight_bias_grad));
   m.impl("cpu_mix_taps", TORCH_BOX(&mix_taps));
   m.impl("cpu_gather_taps", TORCH_BOX(&gather_taps));
   m.impl("cpu_mixture_grad", TORCH_BOX(&mixture_grad));

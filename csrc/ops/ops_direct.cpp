@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The operators of the direct sums. Like those of ops_cpu.cpp they check, find memory and threads, and have no
 // autograd.
+#include <optional>
+#include <tuple>
+
 #include "../core/direct_plan.h"
+#include "bias.h"
 #include "tensors.h"
 #include "workspace.h"
 
@@ -43,8 +47,8 @@ struct DirectCall {
   }
 };
 
-Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, int64_t groups,
-                       bool circular) {
+Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints stride, int64_t groups, bool circular,
+                       std::optional<Tensor> bias) {
   constexpr const char* kName = "direct_tap_conv";
   STD_TORCH_CHECK(x.dim() >= 3 && taps.dim() == 3 && groups > 0 && x.size(1) == taps.size(1) * groups, kName,
                   ": shapes of x and taps do not fit");
@@ -52,6 +56,7 @@ Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Int
                         x.size(1), taps.size(0), groups, taps.size(2), circular);
   const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
   call.run(x, taps, y);
+  add_bias(kName, y, bias);
   return y;
 }
 
@@ -81,25 +86,36 @@ Tensor direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints s
   return taps;
 }
 
+// The gradient of the bias beside that of the taps.
+std::tuple<Tensor, Tensor> direct_tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride,
+                                                            int64_t groups, bool circular) {
+  const Tensor flat = torch::stable::contiguous(grad);
+  return {direct_tap_conv_weight_grad(flat, x, offsets, stride, groups, circular),
+          bias_grad("direct_tap_conv_weight_bias_grad", flat)};
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
-      "direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int groups, bool circular) "
-      "-> Tensor");
+      "direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, int[] out_size, int[] stride, int groups, bool circular, "
+      "Tensor? bias=None) -> Tensor");
   m.def(
       "direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, int[] input_size, int[] stride, int "
-      "groups, "
-      "bool circular) -> Tensor");
+      "groups, bool circular) -> Tensor");
   m.def(
       "direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int groups, bool circular) "
       "-> Tensor");
+  m.def(
+      "direct_tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int groups, bool "
+      "circular) -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
   m.impl("direct_tap_conv", TORCH_BOX(&direct_tap_conv));
   m.impl("direct_tap_conv_input_grad", TORCH_BOX(&direct_tap_conv_input_grad));
   m.impl("direct_tap_conv_weight_grad", TORCH_BOX(&direct_tap_conv_weight_grad));
+  m.impl("direct_tap_conv_weight_bias_grad", TORCH_BOX(&direct_tap_conv_weight_bias_grad));
 }
 
 }  // namespace dash

@@ -183,6 +183,29 @@ std::pair<py::array_t<T>, py::array_t<T>> mix_grads(Array<T> gradient, Array<T> 
   return {of_weight, of_mixture};
 }
 
+// Maps (batch, channels, pixels) plus one number per channel.
+template <class T>
+py::array_t<T> add_bias(Array<T> maps, Array<T> bias, const std::string& isa, int64_t workers) {
+  if (maps.ndim() != 3 || bias.ndim() != 1 || bias.shape(0) != maps.shape(1) || workers < 1)
+    throw std::invalid_argument("maps have 3 axes, bias one number per channel");
+  const Planes planes{maps.shape(0), maps.shape(1), maps.shape(2)};
+  py::array_t<T> result(Ints{planes.batch, planes.channels, planes.pixels}, maps.data());
+  kernels<T>(isa_by_name(isa)).add_bias(planes, bias.data(), result.mutable_data(), serial_workers(workers));
+  return result;
+}
+
+// The adjoint: sums over samples and pixels.
+template <class T>
+py::array_t<T> bias_grad(Array<T> maps, const std::string& isa, int64_t workers) {
+  if (maps.ndim() != 3 || workers < 1) throw std::invalid_argument("maps have 3 axes");
+  const Planes planes{maps.shape(0), maps.shape(1), maps.shape(2)};
+  py::array_t<T> result(Ints{planes.channels});
+  std::vector<double> sums(static_cast<size_t>(workers * planes.channels));
+  kernels<T>(isa_by_name(isa))
+      .bias_grad(planes, maps.data(), result.mutable_data(), sums.data(), serial_workers(workers));
+  return result;
+}
+
 Ints plan_radices(int64_t n) {
   const FftPlan<double>& plan = length_plan<double>(n).complex;
   Ints radices;
@@ -240,4 +263,12 @@ PYBIND11_MODULE(_core, m) {
   };
   def_mix_grads(&dash::mix_grads<float>);
   def_mix_grads(&dash::mix_grads<double>);
+  const auto def_bias = [&m](auto add, auto gradient) {
+    m.def("add_bias", add, "Maps (batch, channels, pixels) plus one number per channel.", py::arg("maps").noconvert(),
+          py::arg("bias").noconvert(), py::arg("isa"), py::arg("workers"));
+    m.def("bias_grad", gradient, "Sums of maps (batch, channels, pixels) over all but channels.",
+          py::arg("maps").noconvert(), py::arg("isa"), py::arg("workers"));
+  };
+  def_bias(&dash::add_bias<float>, &dash::bias_grad<float>);
+  def_bias(&dash::add_bias<double>, &dash::bias_grad<double>);
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +57,23 @@ def compiled_pair(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
     """The compiled operator of that name, which returns two tensors."""
     operator: Callable[..., tuple[Tensor, Tensor]] = getattr(torch.ops.dash_kernels, name).default
     return operator
+
+
+def convolve(name: str, in_double: bool, *arguments: Any) -> Tensor:
+    """Runs the compiled operator of that name, in double where single precision would round too much."""
+    return compiled(name)(*map(_wide, arguments)).float() if in_double else compiled(name)(*arguments)
+
+
+def convolve_pair(name: str, in_double: bool, *arguments: Any) -> tuple[Tensor, Tensor]:
+    """The same, of an operator that returns two tensors."""
+    if not in_double:
+        return compiled_pair(name)(*arguments)
+    first, second = compiled_pair(name)(*map(_wide, arguments))
+    return first.float(), second.float()
+
+
+def _wide(argument: Any) -> Any:
+    return argument.double() if isinstance(argument, Tensor) and argument.is_floating_point() else argument
 
 
 @functools.lru_cache(maxsize=1024)

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import cost
-from .compiled import CompiledEngine, Ints, compiled, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
 from .problem import MixProblem, Problem
 
 # What csrc/core/direct_plan.h calls kMostRowTaps: all result rows together read so many source rows at most.
@@ -43,32 +42,47 @@ class DirectEngine(CompiledEngine):
         return None if isinstance(problem, MixProblem) else cost.seconds(cost.direct_work(problem), cost.DIRECT)
 
     def tap_conv(
-        self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
+        self,
+        x: Tensor,
+        taps: Tensor,
+        offsets: Ints,
+        out_size: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        results = x.shape[0] * taps.shape[0] * math.prod(out_size)
-        return _sum("", results, x, taps, numbers(tuple(offsets)), out_size, stride, groups, circular)
+        in_double = _in_double(x, x.shape[0] * taps.shape[0] * math.prod(out_size))
+        rest = (numbers(tuple(offsets)), out_size, stride, groups, circular, bias)
+        return convolve("direct_tap_conv", in_double, x, taps, *rest)
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         if circular:
             grad, stride = _wrapped(grad, input_size, stride), (1,) * len(stride)
-        results = grad.shape[0] * taps.shape[1] * groups * math.prod(input_size)
-        return _sum("_input_grad", results, grad, taps, numbers(tuple(offsets)), input_size, stride, groups, circular)
+        in_double = _in_double(grad, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
+        rest = (numbers(tuple(offsets)), input_size, stride, groups, circular)
+        return convolve("direct_tap_conv_input_grad", in_double, grad, taps, *rest)
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
-        results = grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride))
-        return _sum("_weight_grad", results, grad, x, numbers(tuple(offsets)), stride, groups, circular)
+        in_double = _in_double(grad, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
+        rest = (numbers(tuple(offsets)), stride, groups, circular)
+        return convolve("direct_tap_conv_weight_grad", in_double, grad, x, *rest)
+
+    def tap_conv_weight_bias_grad(
+        self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+    ) -> tuple[Tensor, Tensor]:
+        in_double = _in_double(grad, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
+        rest = (numbers(tuple(offsets)), stride, groups, circular)
+        return convolve_pair("direct_tap_conv_weight_bias_grad", in_double, grad, x, *rest)
 
 
-def _sum(operator: str, results: int, first: Tensor, second: Tensor, *rest: Any) -> Tensor:
-    """Runs the compiled ``direct_tap_conv<operator>``, in double where a handful of results may all cancel."""
-    run = compiled(f"direct_tap_conv{operator}")
-    if first.dtype == torch.float32 and results <= FEW_RESULTS:
-        return run(first.double(), second.double(), *rest).float()
-    return run(first, second, *rest)
+def _in_double(operand: Tensor, results: int) -> bool:
+    """Whether it is a handful of results, which may all cancel."""
+    return operand.dtype == torch.float32 and results <= FEW_RESULTS
 
 
 @functools.lru_cache(maxsize=1024)

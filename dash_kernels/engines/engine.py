@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from .. import reference
 from .problem import MixProblem, Problem
 
 
@@ -43,6 +44,7 @@ class Engine(ABC):
         stride: Sequence[int],
         groups: int,
         circular: bool,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """See :func:`dash_kernels.reference.tap_conv`."""
 
@@ -64,6 +66,12 @@ class Engine(ABC):
         self, grad: Tensor, x: Tensor, offsets: Sequence[int], stride: Sequence[int], groups: int, circular: bool
     ) -> Tensor:
         """See :func:`dash_kernels.reference.tap_conv_weight_grad`."""
+
+    def tap_conv_weight_bias_grad(
+        self, grad: Tensor, x: Tensor, offsets: Sequence[int], stride: Sequence[int], groups: int, circular: bool
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`tap_conv_weight_grad` and :func:`dash_kernels.reference.bias_grad`, for engines that are faster."""
+        return self.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular), reference.bias_grad(grad)
 
     @abstractmethod
     def mix_taps(

@@ -7,14 +7,13 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..taps import fast_length, is_smooth, outputs_reached, transform_length
 from . import cost
-from .compiled import CompiledEngine, Ints, compiled, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
 from .problem import MixProblem, Problem
 
 # A transform rounds relative to its operands' norms. A result that may be much smaller than they are, since its taps
@@ -134,44 +133,51 @@ class FourierEngine(CompiledEngine):
         return cost.fourier_work(computed, how.lengths, in_double)
 
     def tap_conv(
-        self, x: Tensor, taps: Tensor, offsets: Ints, out_size: Ints, stride: Ints, groups: int, circular: bool
+        self,
+        x: Tensor,
+        taps: Tensor,
+        offsets: Ints,
+        out_size: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: Tensor | None = None,
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
-        results = x.shape[0] * taps.shape[0] * math.prod(out_size)
-        y = _convolve(
-            "", how, results, _wrap(x, how), taps, how.offsets, how.out, how.stride, how.lengths, groups, how.circular
-        )
-        return _thin(y, how)
+        in_double = how.in_double(x.dtype, x.shape[0] * taps.shape[0] * math.prod(out_size))
+        rest = (how.offsets, how.out, how.stride, how.lengths, groups, how.circular, bias)
+        return _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how)
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         how = plan(tuple(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
         size = input_size if how.wrapped is None else [len(positions) for positions in how.wrapped]
-        results = grad.shape[0] * taps.shape[1] * groups * math.prod(input_size)
-        wide = _convolve(
-            "_input_grad", how, results, _spread(grad, how), taps, how.offsets, size, how.stride, how.lengths, groups,
-            how.circular,
-        )  # fmt: skip
+        in_double = how.in_double(grad.dtype, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
+        rest = (how.offsets, size, how.stride, how.lengths, groups, how.circular)
+        wide = convolve("fourier_tap_conv_input_grad", in_double, _spread(grad, how), taps, *rest)
         return _unwrap(wide, how, input_size)
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
-        how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
-        results = grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride))
-        return _convolve(
-            "_weight_grad", how, results, _spread(grad, how), _wrap(x, how), how.offsets, how.stride, how.lengths,
-            groups, how.circular,
-        )  # fmt: skip
+        return convolve("fourier_tap_conv_weight_grad", *_weight_grad(grad, x, offsets, stride, groups, circular))
+
+    def tap_conv_weight_bias_grad(
+        self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+    ) -> tuple[Tensor, Tensor]:
+        call = _weight_grad(grad, x, offsets, stride, groups, circular)
+        return convolve_pair("fourier_tap_conv_weight_bias_grad", *call)
 
 
-def _convolve(operator: str, how: Plan, results: int, first: Tensor, second: Tensor, *rest: Any) -> Tensor:
-    """Runs the compiled ``fourier_tap_conv<operator>``, in double where single would round too much."""
-    run = compiled(f"fourier_tap_conv{operator}")
-    if how.in_double(first.dtype, results):
-        return run(first.double(), second.double(), *rest).float()
-    return run(first, second, *rest)
+def _weight_grad(
+    grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+) -> tuple[bool, Tensor, Tensor, Tensor, Ints, Ints, int, bool]:
+    """Whether to compute it in double, and the arguments of the compiled operator."""
+    how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
+    in_double = how.in_double(grad.dtype, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
+    rest = (how.offsets, how.stride, how.lengths, groups, how.circular)
+    return in_double, _spread(grad, how), _wrap(x, how), *rest
 
 
 def _wrap(x: Tensor, how: Plan) -> Tensor:

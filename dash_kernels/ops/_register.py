@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from ..reference import per_channel
 from ._choice import Fields, engine_for
 
 PLAIN = (Tensor, torch.nn.Parameter)
@@ -31,7 +33,8 @@ def register(
     Under autocast the operands are computed in float32, since sums over a whole map are too long for the half types.
 
     Args:
-        schema: Two tensors, numbers, and the engine's name last.
+        schema: Two tensors, numbers, perhaps one more tensor or None that is added to the result, a number per channel,
+            and the engine's name last.
         describe: From the operator's arguments to the fields of its problem.
         fake: The shape of the result.
         save, differentiate: As in ``torch.library.register_autograd``.
@@ -43,9 +46,13 @@ def register(
     """
     name, arguments = schema.split("(", 1)
     qualified = f"dash_kernels::{name}"
+    added = -2 if "Tensor?" in arguments else None
+
+    def operands(args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        return args[:2] if added is None or args[added] is None else (*args[:2], args[added])
 
     def implementation(*args: Any) -> Any:
-        if _forward_mode() and any(_tangent(operand) is not None for operand in args[:2]):
+        if _forward_mode() and any(_tangent(operand) is not None for operand in operands(args)):
             raise NotImplementedError(
                 f"forward-mode AD is not supported in torch.ops.dash_kernels.{name} as called here, its tangent would "
                 f"be lost: call dash_kernels.functional on plain tensors, outside torch.compile and autocast."
@@ -74,27 +81,35 @@ def register(
             ctx.arguments = args[2:]
 
     def push(ctx: Any, *tangents: Any) -> Any:
-        """The tangent of the result, which is linear in each operand: d(a*b) = da*b + a*db."""
+        """The tangent of the result, which is linear in each operand: d(a*b + c) = da*b + a*db + dc."""
         first, second = ctx.saved_tensors
+        rest = list(ctx.arguments)
+        if added is not None:
+            rest[added] = None
         pairs = (tangents[0], second), (first, tangents[1])
-        parts = [call(*pair, *ctx.arguments) for pair in pairs if pair[0] is not None and pair[1] is not None]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        parts = [call(*pair, *rest) for pair in pairs if pair[0] is not None and pair[1] is not None]
+        if added is not None and tangents[added] is not None:
+            shape = fake(first, second, *rest).shape
+            spread = per_channel(tangents[added], len(shape)).expand(shape)
+            parts.append(spread.clone(memory_format=torch.contiguous_format))
+        return functools.reduce(torch.add, parts)
 
     members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate), "jvp": staticmethod(push)}
     function: Any = type(name, (torch.autograd.Function,), members)
     members |= {"forward": staticmethod(implementation), "setup_context": staticmethod(setup)}
     transformed: Any = type(name, (torch.autograd.Function,), members)  # the form torch.func takes; slower to call
 
-    def call(first: Tensor, second: Tensor, *rest: Any) -> Any:
+    def call(*args: Any) -> Any:
         if torch.compiler.is_compiling():
-            return operator(first, second, *rest)
+            return operator(*args)
         if torch._C._are_functorch_transforms_active():
-            return transformed.apply(first, second, *rest)
-        if _needs_dispatcher(first, second):
-            return operator(first, second, *rest)
-        if _forward_mode() or (torch.is_grad_enabled() and (first.requires_grad or second.requires_grad)):
-            return function.apply(first, second, *rest)
-        return implementation(first, second, *rest)
+            return transformed.apply(*args)
+        tensors = operands(args)
+        if _needs_dispatcher(*tensors):
+            return operator(*args)
+        if _forward_mode() or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+            return function.apply(*args)
+        return implementation(*args)
 
     return call
 

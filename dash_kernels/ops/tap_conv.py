@@ -2,7 +2,7 @@
 """The convolution family: schemas, fake kernels and derivatives of tap_conv and of its two adjoints.
 
 With <g, tap_conv(x, w)> = F(g, x, w) linear in each of the three, the operators are F's derivatives in g, x and w, so
-the gradient of each is given by the other two, to any order.
+the gradient of each is given by the other two, to any order. A bias is added to that, and its gradient is a sum of g.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
-from ._choice import Fields, conv_fields
-from ._register import register
+from ..reference import bias_grad
+from ._choice import Fields, conv_fields, engine_for
+from ._register import plain, register
 
 Size = Sequence[int]
 
 
 def _describe_tap_conv(
-    x: Tensor, taps: Tensor, offsets: Size, out_size: Size, stride: Size, groups: int, circular: bool, engine: str
+    x: Tensor, taps: Tensor, offsets: Size, out_size: Size, stride: Size, groups: int, circular: bool, *_: Any
 ) -> Fields:
     size, out = tuple(x.shape[2:]), tuple(out_size)
     channels, filters = x.shape[1], taps.shape[0]
@@ -60,19 +61,26 @@ def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: Size, stride: Size, grou
 
 
 def _save_tap_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, taps, ctx.offsets, _, *ctx.rest = inputs
+    x, taps, ctx.offsets, _, *ctx.rest, bias, engine = inputs
+    ctx.rest.append(engine)
     ctx.input_size = x.shape[2:]
     ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, taps if ctx.needs_input_grad[0] else None)
 
 
 def _differentiate_tap_conv(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, taps = ctx.saved_tensors
-    grad_x = grad_taps = None
+    grad_x = grad_taps = grad_bias = None
     if ctx.needs_input_grad[0]:
         grad_x = tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest)
+    if ctx.needs_input_grad[1] and ctx.needs_input_grad[7] and plain(grad, x):
+        engine = engine_for(_describe_weight_grad(grad, x, ctx.offsets, *ctx.rest), ctx.rest[-1])
+        grad_taps, grad_bias = engine.tap_conv_weight_bias_grad(grad, x, ctx.offsets, *ctx.rest[:-1])
+        return grad_x, grad_taps, None, None, None, None, None, grad_bias, None
     if ctx.needs_input_grad[1]:
         grad_taps = tap_conv_weight_grad(grad, x, ctx.offsets, *ctx.rest)
-    return grad_x, grad_taps, None, None, None, None, None, None
+    if ctx.needs_input_grad[7]:
+        grad_bias = bias_grad(grad)
+    return grad_x, grad_taps, None, None, None, None, None, grad_bias, None
 
 
 def _save_input_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -85,7 +93,7 @@ def _differentiate_input_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | None
     grad, taps = ctx.saved_tensors
     grad_grad = grad_taps = None
     if ctx.needs_input_grad[0]:
-        grad_grad = tap_conv(upstream, taps, ctx.offsets, ctx.out_size, *ctx.rest)
+        grad_grad = tap_conv(upstream, taps, ctx.offsets, ctx.out_size, *ctx.rest[:-1], None, ctx.rest[-1])
     if ctx.needs_input_grad[1]:
         grad_taps = tap_conv_weight_grad(grad, upstream, ctx.offsets, *ctx.rest)
     return grad_grad, grad_taps, None, None, None, None, None, None
@@ -101,7 +109,7 @@ def _differentiate_weight_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | Non
     grad, x = ctx.saved_tensors
     grad_grad = grad_x = None
     if ctx.needs_input_grad[0]:
-        grad_grad = tap_conv(x, upstream, ctx.offsets, ctx.out_size, *ctx.rest)
+        grad_grad = tap_conv(x, upstream, ctx.offsets, ctx.out_size, *ctx.rest[:-1], None, ctx.rest[-1])
     if ctx.needs_input_grad[1]:
         grad_x = tap_conv_input_grad(grad, upstream, ctx.offsets, ctx.input_size, *ctx.rest)
     return grad_grad, grad_x, None, None, None, None, None
@@ -109,7 +117,8 @@ def _differentiate_weight_grad(ctx: Any, upstream: Tensor) -> tuple[Tensor | Non
 
 _TAIL = "int[] stride, int groups, bool circular, str engine) -> Tensor"
 tap_conv = register(
-    f"tap_conv(Tensor x, Tensor taps, int[] offsets, SymInt[] out_size, {_TAIL}",
+    "tap_conv(Tensor x, Tensor taps, int[] offsets, SymInt[] out_size, int[] stride, int groups, bool circular, "
+    "Tensor? bias, str engine) -> Tensor",
     _describe_tap_conv, _fake_tap_conv, _save_tap_conv, _differentiate_tap_conv,
 )  # fmt: skip
 tap_conv_input_grad = register(

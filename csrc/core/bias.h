@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One number per channel, added to every pixel of its planes, and the adjoint: sums over planes.
+#pragma once
+#include "vec.h"
+
+namespace dash {
+namespace DASH_ISA {
+
+// kLanes<double> numbers in double precision.
+template <class T>
+DASH_INLINE Vec<double> load_wide(const T* from) {
+  typedef T Narrow __attribute__((vector_size(kLanes<double> * sizeof(T))));
+  Narrow v;
+  std::memcpy(&v, from, sizeof v);
+  return __builtin_convertvector(v, Vec<double>);
+}
+
+// In double precision, and in blocks: rounding hardly grows with the count.
+template <class T>
+inline double sum(const T* from, int64_t count) {
+  constexpr int64_t kStep = 4 * kLanes<double>, kBlock = 64 * kStep;
+  Vec<double> total{};
+  int64_t i = 0;
+  while (count - i >= kStep) {
+    Vec<double> part[4] = {};
+    for (const int64_t end = i + smaller(kBlock, (count - i) / kStep * kStep); i < end; i += kStep)
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k)
+        part[k] += load_wide(from + i + k * kLanes<double>);
+    total += (part[0] + part[1]) + (part[2] + part[3]);
+  }
+  for (; count - i >= kLanes<double>; i += kLanes<double>)
+    total += load_wide(from + i);
+  double rest = 0;
+  for (; i < count; ++i)
+    rest += from[i];
+  for (int l = 0; l < kLanes<double>; ++l)
+    rest += total[l];
+  return rest;
+}
+
+template <class T>
+struct Bias {
+  const Planes& planes;
+
+  int64_t count() const { return planes.batch * planes.channels; }
+
+  void add(const T* bias, T* maps, const Workers& workers) const {
+    parallel_pieces(workers, count(), [&](int64_t, int64_t begin, int64_t end) {
+      for (int64_t plane = begin; plane < end; ++plane) {
+        const T value = bias[plane % planes.channels];
+        T* const map = maps + plane * planes.pixels;
+        for (int64_t i = 0; i < planes.pixels; ++i)
+          map[i] += value;
+      }
+    });
+  }
+
+  // `sums` is scratch: channels of each worker.
+  void gradient(const T* maps, T* of_bias, double* sums, const Workers& workers) const {
+    const int64_t pieces = larger(1, smaller(workers.count, count()));
+    parallel_pieces(workers, count(), [&](int64_t worker, int64_t begin, int64_t end) {
+      double* const of_worker = sums + worker * planes.channels;
+      for (int64_t c = 0; c < planes.channels; ++c)
+        of_worker[c] = 0;
+      for (int64_t plane = begin; plane < end; ++plane)
+        of_worker[plane % planes.channels] += sum(maps + plane * planes.pixels, planes.pixels);
+    });
+    for (int64_t c = 0; c < planes.channels; ++c) {
+      double total = 0;
+      for (int64_t worker = 0; worker < pieces; ++worker)
+        total += sums[worker * planes.channels + c];
+      of_bias[c] = static_cast<T>(total);
+    }
+  }
+};
+
+}  // namespace DASH_ISA
+}  // namespace dash

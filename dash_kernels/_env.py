@@ -11,8 +11,12 @@ import os
 ISA_NAMES = ("baseline", "avx2", "avx512")
 
 
+def _value(name: str) -> str:
+    return os.environ[name] if name in os.environ else ""  # several times as fast as get() where it is unset
+
+
 def _flag(name: str) -> bool:
-    value = os.environ.get(name, "")
+    value = _value(name)
     if value not in ("", "0", "1"):
         raise ValueError(f"{name}={value!r}: set it to 1 or 0, or leave it unset.")
     return value == "1"
@@ -20,7 +24,7 @@ def _flag(name: str) -> bool:
 
 def isa() -> str | None:
     """DASH_KERNELS_ISA: the highest instruction set to use, or None for whatever the processor offers."""
-    value = os.environ.get("DASH_KERNELS_ISA", "")
+    value = _value("DASH_KERNELS_ISA")
     if value and value not in ISA_NAMES:
         raise ValueError(f"DASH_KERNELS_ISA={value!r}: set it to one of {', '.join(ISA_NAMES)}, or leave it unset.")
     return value or None
@@ -28,7 +32,7 @@ def isa() -> str | None:
 
 def engine() -> str:
     """DASH_KERNELS_ENGINE: the engine to use where the code asks for none, "auto" if unset; the registry checks it."""
-    return os.environ.get("DASH_KERNELS_ENGINE") or "auto"
+    return _value("DASH_KERNELS_ENGINE") or "auto"
 
 
 def disabled() -> bool:

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Hashable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from . import _arguments as check
-from . import ops
+from . import _env, ops
 from .engines import resolve
 from .space import SearchSpace
 from .taps import reaching, same_size
 
 PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
+PADDED = ("reflect", "replicate")
+"""Those that are laid around the input before it is convolved."""
 
 
 def mixed_conv(
@@ -92,17 +95,18 @@ def mixed_conv(
         raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
     inputs, weight, bias, returned = _prepare(x, weight, bias, groups, ndim, "weight")
     check.same_device(x, mixture=mixture)
-    padded = padding_mode in ("reflect", "replicate")
-    offsets, index, counts, before, after = check.lattice(space, ndim, steps, causal, padded)
-    out_size = tuple(same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True))
-    graph = torch.compiler.is_compiling() or not all(isinstance(n, int) for n in inputs.shape)
-    if padding_mode == "zeros" and not graph:  # in a graph sizes may be symbols
-        offsets, index = reaching(offsets, index, tuple(inputs.shape[2:]), out_size, steps)
-    name = _in_force(engine)
-    taps = ops.mix_taps(weight, mixture.to(weight.dtype), index, counts, len(offsets) // ndim, name)
-    if padded:
-        inputs = _pad(inputs, before, after, padding_mode)
-    y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
+    name, mixture = _in_force(engine), mixture.to(weight.dtype)
+    if ops.eager(inputs, weight, mixture, inputs if bias is None else bias):
+        kind = inputs.shape[:2], weight.shape[0], inputs.dtype, inputs.device.type
+        modes = _env.strict(), torch.are_deterministic_algorithms_enabled()
+        layer, before, after = _layer(space, steps, groups, causal, padding_mode, inputs.shape[2:], name, *kind, *modes)
+        y = ops.mixed_conv(_padded(inputs, before, after, padding_mode), weight, mixture, bias, layer)
+    else:
+        size = inputs.shape[2:]
+        offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, size)
+        taps = ops.mix_taps(weight, mixture, index, counts, len(offsets) // ndim, name)
+        inputs = _padded(inputs, before, after, padding_mode)
+        y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
     return _finish(y, returned, x.dim() == ndim + 2)
 
 
@@ -175,6 +179,41 @@ def tap_conv(
     return _finish(y, returned, x.dim() == ndim + 2)
 
 
+Numbers = tuple[int, ...]
+
+
+def _geometry(
+    space: SearchSpace, steps: Numbers, causal: bool, padding_mode: str, size: Sequence[int]
+) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Offsets, output size, index and counts of a layer, and how far to pad before and after the pixels per axis."""
+    padded = padding_mode in PADDED
+    offsets, index, counts, before, after = check.lattice(space, len(steps), steps, causal, padded)
+    out_size = tuple(same_size(n, step) for n, step in zip(size, steps, strict=True))
+    graph = torch.compiler.is_compiling() or not all(isinstance(n, int) for n in size)
+    if padding_mode == "zeros" and not graph:  # in a graph sizes may be symbols
+        offsets, index = reaching(offsets, index, tuple(size), out_size, steps)
+    none = (0,) * len(steps)
+    return offsets, out_size, index, counts, before if padded else none, after if padded else none
+
+
+@functools.lru_cache(maxsize=1024)
+def _layer(
+    space: SearchSpace,
+    steps: Numbers,
+    groups: int,
+    causal: bool,
+    padding_mode: str,
+    size: Numbers,
+    engine: str,
+    *_: Hashable,
+) -> tuple[ops.Layer, Numbers, Numbers]:
+    """The layer for tensors of one kind, and how far to pad. The rest of the arguments only tells kinds apart."""
+    offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, size)
+    input_size = tuple(b + n + a for b, n, a in zip(before, size, after, strict=True))
+    circular = padding_mode == "circular"
+    return ops.Layer(index, counts, offsets, input_size, out_size, steps, groups, circular, engine), before, after
+
+
 def _prepare(
     x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str
 ) -> tuple[Tensor, Tensor, Tensor | None, torch.dtype]:
@@ -210,8 +249,10 @@ def _in_force(engine: str) -> str:
     return engine if torch.compiler.is_compiling() else resolve(engine)
 
 
-def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> Tensor:
-    """x padded as far as taps reach."""
+def _padded(x: Tensor, before: Sequence[int], after: Sequence[int], mode: str) -> Tensor:
+    """x padded as far as taps reach, if the engines are not to do it."""
+    if mode not in PADDED:
+        return x
     for b, a, n in zip(before, after, x.shape[2:], strict=True):
         if mode == "reflect" and max(b, a) >= n:
             raise ValueError(

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import dash_kernels as dk
-from dash_kernels import build_info
+from dash_kernels import build_info, functional
 from dash_kernels.ops import _choice
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
@@ -70,3 +70,4 @@ def forgotten_choices() -> Iterator[None]:
     """A test that exchanges engines must not leave its choices behind."""
     yield
     _choice._remembered.cache_clear()
+    functional._layer.cache_clear()

@@ -152,7 +152,9 @@ def test_any_number_of_threads(problem: Problem, workers: int, way: str) -> None
     np.testing.assert_array_equal(many[-1], again[-1])
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16, 25, 27, 32, 48, 60, 64, 96, 120, 128, 135, 192, 1152])
+@pytest.mark.parametrize(
+    "n", [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16, 25, 27, 32, 48, 60, 64, 96, 120, 128, 135, 192, 1152]
+)
 def test_radices_multiply_to_the_length(n: int) -> None:
     assert np.prod(core.radices(n), initial=1) == n
     assert set(core.radices(n)) <= {2, 3, 4, 5, 6, 8, 9, 10, 12, 16}

@@ -171,6 +171,16 @@ def test_gradients_use_the_engine_of_the_forward(spies: tuple[Spy, Spy]) -> None
     assert sorted(two.calls) == sorted(OPERATORS) and not one.calls
 
 
+def test_a_scope_around_the_backward_pass_changes_nothing(spies: tuple[Spy, Spy]) -> None:
+    one, two = spies
+    weight, mixture = torch.randn(1, 1, 6, requires_grad=True), torch.randn(2, requires_grad=True)
+    for _ in range(2):
+        y = dk.functional.mixed_conv(X, weight, mixture, SPACE)
+        with dk.use_engine("two"):
+            y.sum().backward()
+    assert not two.calls and one.calls.count("mixture_grad") == 2
+
+
 def test_each_operator_chooses_for_itself(spies: tuple[Spy, Spy]) -> None:
     one, two = spies
     one.refused["tap_conv_weight_grad"] = "it cannot count"

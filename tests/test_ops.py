@@ -148,7 +148,7 @@ def test_sums_of_the_bias_gradient_are_exact(shape: tuple[int, ...], engine: str
         assert found.dtype == dtype and relative_error(found, torch.tensor(exact, dtype=torch.float64)) <= bar
 
 
-OPERATORS = tuple(ops.__all__)
+OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad", "mix_taps", "gather_taps", "mixture_grad")
 TINY = dataclasses.replace(SMALL[0], size=(5,), batch=1, channels=(2, 1), stride=(2,))
 
 

@@ -3,6 +3,17 @@
 
 from .engine import Engine
 from .problem import MixProblem, Problem
-from .registry import ENGINES, choose, engines, resolve, survey, use_engine
+from .registry import ENGINES, choose, choose_in_force, engines, resolve, survey, use_engine
 
-__all__ = ["ENGINES", "Engine", "MixProblem", "Problem", "choose", "engines", "resolve", "survey", "use_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "MixProblem",
+    "Problem",
+    "choose",
+    "choose_in_force",
+    "engines",
+    "resolve",
+    "survey",
+    "use_engine",
+]

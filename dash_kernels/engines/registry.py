@@ -106,7 +106,10 @@ def survey(problem: Problem | MixProblem, wanted: str = "auto") -> Survey:
     With "auto", the first that can run the problem computes it, unless another one that can is expected to be faster.
     Those without a cost model, as the reference, are expected to be nothing.
     """
-    name = resolve(wanted)
+    return _survey(problem, resolve(wanted))
+
+
+def _survey(problem: Problem | MixProblem, name: str) -> Survey:
     reasons = {engine.name: engine.available(problem.device) or engine.can_run(problem) for engine in ENGINES}
     able = [engine for engine in ENGINES if reasons[engine.name] is None]
     times = {engine.name: engine.predict(problem) for engine in able}
@@ -124,9 +127,13 @@ def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
         ValueError: There is no engine of that name, or it cannot run the problem; the message says why.
         RuntimeError: Only the reference can, nobody asked for it, and DASH_KERNELS_STRICT=1.
     """
-    found = survey(problem, wanted)
+    return choose_in_force(problem, resolve(wanted))
+
+
+def choose_in_force(problem: Problem | MixProblem, name: str) -> Engine:
+    """The same once it is known which engine is in force, by name or "auto"."""
+    found = _survey(problem, name)
     chosen, reasons = found.chosen, found.reasons
-    name = resolve(wanted)
     if chosen is None:
         able = ", ".join(n for n, reason in reasons.items() if reason is None)
         raise ValueError(f'engine "{name}" cannot run {problem}: {reasons[name]}. Engines that can: {able}.')

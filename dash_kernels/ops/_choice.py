@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import _env
-from ..engines import Engine, MixProblem, Problem, choose, resolve
+from ..engines import Engine, MixProblem, Problem, choose_in_force, resolve
 
 Fields = tuple[Any, ...]
 """The class of a problem and its fields, in order: cheaper to hash than the problem is to build."""
@@ -64,9 +64,14 @@ def mix_fields(operator: str, taps: Tensor, packed: int, lattice: int, candidate
 
 def engine_for(fields: Fields, wanted: str) -> Engine:
     """The engine that computes this call; see :func:`dash_kernels.engines.choose`."""
-    return _remembered(fields, resolve(wanted), _env.strict())
+    return remembered(fields, resolve(wanted))
+
+
+def remembered(fields: Fields, name: str) -> Engine:
+    """The same, for the engine in force or "auto"."""
+    return _remembered(fields, name, _env.strict())
 
 
 @functools.lru_cache(maxsize=4096)
-def _remembered(fields: Fields, wanted: str, strict: bool) -> Engine:
-    return choose(fields[0](*fields[1:]), wanted)
+def _remembered(fields: Fields, name: str, strict: bool) -> Engine:
+    return choose_in_force(fields[0](*fields[1:]), name)

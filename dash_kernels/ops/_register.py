@@ -114,15 +114,19 @@ def register(
     return call
 
 
-def plain(*operands: Tensor) -> bool:
-    """Whether numbers alone are wanted: no graph, no tangent, and nobody who must see which operators are called."""
+def eager(*operands: Tensor) -> bool:
+    """Whether nothing but plain eager autograd has a say: no tangents, and nobody must see the operators called."""
     return not (
-        torch.is_grad_enabled()
-        or torch.compiler.is_compiling()
+        torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
         or _forward_mode()
         or _needs_dispatcher(*operands)
     )
+
+
+def plain(*operands: Tensor) -> bool:
+    """Whether besides no graph is wanted, only numbers."""
+    return not torch.is_grad_enabled() and eager(*operands)
 
 
 def _forward_mode() -> bool:

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A whole layer, mix_taps and then tap_conv, as one node of eager autograd.
+
+It computes what the two operators and their derivatives compute, on the engines that they would choose. But those are
+looked up once per layer and shape, and one node costs less than two. Wherever more than numbers is wanted, a graph of
+the backward pass above all, it calls the operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..engines import Engine
+from ..reference import bias_grad
+from ._choice import remembered
+from ._register import DESCRIBE, plain
+from .mix_taps import gather_taps, mix_taps, mixture_grad
+from .tap_conv import tap_conv_input_grad, tap_conv_weight_grad
+
+Numbers = tuple[int, ...]
+
+
+class Layer:
+    """All of a call but its tensors: the numbers that the operators take, and the engines of its passes.
+
+    Args:
+        index, counts: As in ``mix_taps``.
+        offsets, input_size, out_size, stride, groups, circular: As in ``tap_conv``.
+        engine: Name of the one in force, or "auto".
+    """
+
+    def __init__(
+        self,
+        index: Numbers,
+        counts: Numbers,
+        offsets: Numbers,
+        input_size: Numbers,
+        out_size: Numbers,
+        stride: Numbers,
+        groups: int,
+        circular: bool,
+        engine: str,
+    ) -> None:
+        self.candidates = index, counts
+        self.lattice_size = len(offsets) // len(stride)
+        self.offsets, self.input_size, self.out_size = offsets, input_size, out_size
+        self.rest = stride, groups, circular
+        self.engine = engine
+        self._chosen: dict[str, Engine] = {}
+
+    def engine_of(self, operator: str, *args: Any) -> Engine:
+        """The engine that computes this operator of the layer: ``args`` without ``engine`` are always alike."""
+        found = self._chosen.get(operator)
+        if found is None:
+            describe = DESCRIBE[getattr(torch.ops.dash_kernels, operator).default]
+            found = self._chosen[operator] = remembered(describe(*args, self.engine), self.engine)
+        return found
+
+    def compute(self, operator: str, *args: Any) -> Tensor:
+        """The operator's result."""
+        result: Tensor = getattr(self.engine_of(operator, *args), operator)(*args)
+        return result
+
+
+def mixed_conv(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> Tensor:
+    """y (batch, out, *out_size) of plain tensors in eager mode; see :func:`dash_kernels.functional.mixed_conv`."""
+    needed = x.requires_grad or weight.requires_grad or mixture.requires_grad
+    if torch.is_grad_enabled() and (needed or (bias is not None and bias.requires_grad)):
+        y: Tensor = _MixedConv.apply(x, weight, mixture, bias, layer)  # type: ignore[no-untyped-call]
+        return y
+    return _forward(x, weight, mixture, bias, layer)[0]
+
+
+def _forward(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> tuple[Tensor, Tensor]:
+    """The result, and the mixed taps."""
+    taps = layer.compute("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
+    return layer.compute("tap_conv", x, taps, layer.offsets, layer.out_size, *layer.rest, bias), taps
+
+
+class _MixedConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> Tensor:
+        y, taps = _forward(x, weight, mixture, bias, layer)
+        of_x, of_weight, of_mixture, *_ = ctx.needs_input_grad
+        ctx.layer = layer
+        # the taps serve the gradient of x; its own derivatives are those of what the taps are made of
+        ctx.save_for_backward(
+            x if of_weight or of_mixture else None,
+            weight if of_mixture or (of_x and of_weight) else None,
+            mixture if of_weight or (of_x and of_mixture) else None,
+            taps if of_x else None,
+        )
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        differentiate = _numbers if plain(grad) else _graph
+        return *differentiate(ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors), None
+
+
+Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+
+
+def _numbers(
+    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
+) -> Grads:
+    """The gradients, on the engines."""
+    of_x, of_weight, of_mixture, of_bias, *_ = needed
+    grad_x = grad_weight = grad_mixture = grad_bias = None
+    if of_x:
+        grad_x = layer.compute("tap_conv_input_grad", grad, taps, layer.offsets, layer.input_size, *layer.rest)
+    if of_weight or of_mixture:
+        call = grad, x, layer.offsets, *layer.rest
+        if of_bias:
+            engine = layer.engine_of("tap_conv_weight_grad", *call)
+            grad_taps, grad_bias = engine.tap_conv_weight_bias_grad(*call)
+        else:
+            grad_taps = layer.compute("tap_conv_weight_grad", *call)
+        gather, score = (grad_taps, mixture, *layer.candidates), (grad_taps, weight, *layer.candidates)
+        if of_weight and of_mixture:
+            engine = layer.engine_of("gather_taps", *gather)
+            if engine is layer.engine_of("mixture_grad", *score):
+                return grad_x, *engine.mix_grads(grad_taps, weight, mixture, *layer.candidates), grad_bias
+        if of_weight:
+            grad_weight = layer.compute("gather_taps", *gather)
+        if of_mixture:
+            grad_mixture = layer.compute("mixture_grad", *score)
+    elif of_bias:
+        grad_bias = bias_grad(grad)
+    return grad_x, grad_weight, grad_mixture, grad_bias
+
+
+def _graph(
+    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
+) -> Grads:
+    """The gradients as functions of all that they depend on, by the differentiable operators."""
+    of_x, of_weight, of_mixture, of_bias, *_ = needed
+    grad_x = grad_weight = grad_mixture = None
+    if of_x:
+        if of_weight or of_mixture:
+            taps = mix_taps(weight, mixture, *layer.candidates, layer.lattice_size, layer.engine)
+        grad_x = tap_conv_input_grad(grad, taps, layer.offsets, layer.input_size, *layer.rest, layer.engine)
+    if of_weight or of_mixture:
+        grad_taps = tap_conv_weight_grad(grad, x, layer.offsets, *layer.rest, layer.engine)
+        if of_weight:
+            grad_weight = gather_taps(grad_taps, mixture, *layer.candidates, layer.engine)
+        if of_mixture:
+            grad_mixture = mixture_grad(grad_taps, weight, *layer.candidates, layer.engine)
+    return grad_x, grad_weight, grad_mixture, bias_grad(grad) if of_bias else None

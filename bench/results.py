@@ -24,7 +24,7 @@ class Stage:
         name: Of the operator.
         engine: Who computed it.
         seconds: Median.
-        flops, bytes: The arithmetic it takes that engine and the memory that must be moved, by `work.py`.
+        flops, bytes: The arithmetic it takes that engine, by `work.py`, and the memory that must be moved.
     """
 
     name: str

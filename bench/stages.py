@@ -17,7 +17,7 @@ from dash_kernels.ops._register import DESCRIBE
 
 from .results import Stage
 from .timing import Contestant, median
-from .work import flops, moved_bytes
+from .work import flops
 
 CALLS = 3
 
@@ -54,6 +54,6 @@ def measure(contestant: Contestant) -> tuple[Stage, ...]:
             seconds.append(time.perf_counter() - start)
         if isinstance(problem, MixProblem):  # weights whose tap reaches no pixel are neither read nor summed
             problem = replace(problem, packed=sum(tap >= 0 for tap in args[2]))
-        work = flops(problem, engine.name), moved_bytes(problem)
+        work = flops(problem, engine.name), problem.moved_bytes
         stages.append(Stage(problem.operator, engine.name, round(median(seconds[1:]), 7), *work))
     return tuple(stages)

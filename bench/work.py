@@ -13,8 +13,6 @@ from dash_kernels.engines import MixProblem, Problem
 from dash_kernels.engines.fourier import plan
 from dash_kernels.taps import outputs_reached
 
-FLOAT = 4  # bytes
-
 
 def flops(problem: Problem | MixProblem, engine: str) -> float:
     r"""Additions and multiplications of a stage, counted as one would do it by hand the way its engine does.
@@ -57,16 +55,6 @@ def reads(problem: Problem) -> int:
     )
 
 
-def moved_bytes(problem: Problem | MixProblem) -> float:
-    """Memory that must be moved whoever computes: each operand read once, the result written once, in float32."""
-    if isinstance(problem, MixProblem):
-        return FLOAT * problem.rows * (problem.packed + problem.lattice)
-    inputs = problem.batch * problem.in_channels * math.prod(problem.input_size)
-    outputs = problem.batch * problem.out_channels * math.prod(problem.out_size)
-    taps = problem.in_channels * problem.out_channels // problem.groups * problem.num_taps
-    return FLOAT * (inputs + outputs + taps)
-
-
 def peaks(size: int = 2048, repeats: int = 5) -> dict[str, float]:
     """The most that torch reaches here, of some repeats each.
 
@@ -79,7 +67,7 @@ def peaks(size: int = 2048, repeats: int = 5) -> dict[str, float]:
     target = torch.empty_like(source)
     return {
         "flops": 2 * size**3 / least(lambda: torch.mm(a, b, out=out), repeats),
-        "bytes": 2 * FLOAT * source.numel() / least(lambda: target.copy_(source), repeats),
+        "bytes": 2 * source.nbytes / least(lambda: target.copy_(source), repeats),
     }
 
 

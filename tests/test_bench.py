@@ -197,7 +197,7 @@ def test_work_by_formula() -> None:
     points = 10  # 8 pixels and one on either side, shared: 9, and even
     transforms = 2.5 * (2 * 3 + 15 + 2 * 5) * points * math.log2(points)
     assert work.flops(problem(), "fourier") == pytest.approx(transforms + 6 * 2 * 15 * points / 2)
-    assert work.moved_bytes(problem()) == 4 * (2 * 3 * 8 + 2 * 5 * 8 + 15 * 3)
+    assert problem().moved_bytes == 4 * (2 * 3 * 8 + 2 * 5 * 8 + 15 * 3)
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ class Problem:
             return self.batch * self.in_channels * math.prod(self.input_size)
         return self.out_channels * self.in_channels // self.groups * self.num_taps
 
+    @property
+    def moved_bytes(self) -> int:
+        """Memory that must be moved whoever computes: each operand read once, the result written once."""
+        inputs = self.batch * self.in_channels * math.prod(self.input_size)
+        outputs = self.batch * self.out_channels * math.prod(self.out_size)
+        taps = self.in_channels * self.out_channels // self.groups * self.num_taps
+        return self.dtype.itemsize * (inputs + outputs + taps)
+
 
 @dataclass(frozen=True)
 class MixProblem:
@@ -82,3 +90,8 @@ class MixProblem:
     lattice: int
     candidates: int
     deterministic: bool = False
+
+    @property
+    def moved_bytes(self) -> int:
+        """As :attr:`Problem.moved_bytes`; the mixture, a few numbers, is left out."""
+        return self.dtype.itemsize * self.rows * (self.packed + self.lattice)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,15 @@ import numpy as np
 import torch
 
 import dash_kernels as dk
-from dash_kernels.engines import Engine, Problem, cost
+from dash_kernels.engines import Problem, cost
 from dash_kernels.engines.direct import DirectEngine
 from dash_kernels.engines.fourier import FourierEngine
+from dash_kernels.engines.trial import call, in_turns
 from dash_kernels.taps import TapLattice, reaching, same_size
 
 FILE = Path(__file__).parent / "results" / "engine_times.csv"
 FOURIER, DIRECT = FourierEngine(), DirectEngine()
 OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad")
-# Where a call takes long, few of them are as good as many.
-TURNS, SLOW_TURNS, SLOW = 7, 3, 0.06
 
 # Batch, channels in and out, groups, size, stride: of the ten tasks' layers those which are not plainly a matter of
 # transforms, some of them with smaller batches; a few dense ones to compare; small ones, for what a call costs.
@@ -151,30 +150,8 @@ def measure() -> Iterator[Times]:
         for kernel_sizes, dilations in (SPACES[len(size)], *SINGLE):
             for operator in OPERATORS:
                 row = Times(operator, batch, inside, outside, groups, size, stride, kernel_sizes, dilations)
-                fourier, direct = _in_turns(_call(FOURIER, row.problem), _call(DIRECT, row.problem))
+                fourier, direct = in_turns([call(e, row.problem) for e in (FOURIER, DIRECT)], time.process_time)
                 yield replace(row, fourier=round(1e3 * fourier, 4), direct=round(1e3 * direct, 4))
-
-
-def _call(engine: Engine, p: Problem) -> Callable[[], object]:
-    x, y = torch.randn(p.batch, p.in_channels, *p.input_size), torch.randn(p.batch, p.out_channels, *p.out_size)
-    taps = torch.randn(p.out_channels, p.in_channels // p.groups, p.num_taps)
-    if p.operator == "tap_conv":
-        return lambda: engine.tap_conv(x, taps, p.offsets, p.out_size, p.stride, p.groups, p.circular)
-    if p.operator == "tap_conv_input_grad":
-        return lambda: engine.tap_conv_input_grad(y, taps, p.offsets, p.input_size, p.stride, p.groups, p.circular)
-    return lambda: engine.tap_conv_weight_grad(y, x, p.offsets, p.stride, p.groups, p.circular)
-
-
-def _in_turns(*calls: Callable[[], object]) -> list[float]:
-    first = [_seconds(call) for call in calls]
-    turns = [[_seconds(call) for call in calls] for _ in range(SLOW_TURNS if max(first) > SLOW else TURNS)]
-    return [min(times) for times in zip(*turns, strict=True)]
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def fit(rows: list[Times]) -> dict[str, dict[str, float]]:

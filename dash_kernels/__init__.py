@@ -5,7 +5,7 @@ from . import functional
 from .conv import Conv1d, Conv2d, Conv3d
 from .engines import engines, use_engine
 from .layers import MixedConv1d, MixedConv2d, MixedConv3d
-from .ops.explain import explain
+from .ops.explain import explain, predict_time
 from .space import Candidate, SearchSpace
 from .surgery import apply_architecture, arch_parameters, convert, discretize, weight_parameters
 from .taps import TapLattice
@@ -29,6 +29,7 @@ __all__ = [
     "engines",
     "explain",
     "functional",
+    "predict_time",
     "use_engine",
     "weight_parameters",
 ]

@@ -94,7 +94,21 @@ def test_explain_tells_the_predictions() -> None:
     dense = dk.explain(dk.MixedConv2d(16, 16, **space), (64, 16, 32, 32))
     for report, chosen, other in ((strided, "direct", "fourier"), (dense, "fourier", "direct")):
         rows = {row.engine: row for row in report.rows if row.stage == "forward"}
-        assert rows[chosen].chosen
-        words = (rows[other].reason or "").replace(",", "").split()
-        assert (words[0], words[2], words[3], words[5]) == ("predicted", "ms", chosen, "ms")
-        assert float(words[1]) > float(words[4]) > 0
+        assert rows[chosen].chosen and rows[chosen].reason == "expected to be the fastest"
+        times = rows[chosen].predicted, rows[other].predicted
+        assert times[0] is not None and times[1] is not None
+        assert rows[other].reason == f"expected to take {times[1] / times[0]:.3g} times as long"
+        assert f"{1e3 * times[1]:.3g}" in str(report)
+
+
+@pytest.mark.skipif(LOAD.error is not None, reason=str(LOAD.error))
+def test_predict_time_tells_what_the_engines_predict() -> None:
+    layer = dk.MixedConv1d(4, 6, kernel_sizes=(3, 5), dilations=(1, 7), engine="fourier")
+    seconds = dk.predict_time(layer, (8, 4, 50))
+    passes = ["mix_taps", "forward", "input_grad", "weight_grad", "gather_taps", "mixture_grad"]
+    assert sorted(seconds) == sorted(passes)
+    rows = dk.explain(layer, (8, 4, 50)).rows
+    for stage in ("forward", "input_grad", "weight_grad"):
+        assert set(seconds[stage]) == {"fourier", "direct"}
+        assert seconds[stage] == {row.engine: row.predicted for row in rows if row.stage == stage and row.predicted}
+    assert dk.predict_time(torch.nn.Conv1d(4, 6, 3), (8, 4, 50)) == {}

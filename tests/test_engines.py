@@ -241,15 +241,16 @@ def test_explain_has_a_row_per_pass_and_engine(spies: tuple[Spy, Spy]) -> None:
         "mixture_grad": "one",
     }
     reasons = {row.engine: row.reason for row in report.rows if row.stage == "weight_grad"}
-    assert reasons == {"one": "it cannot count", "two": None, "reference": "it can, but two goes before"}
+    assert reasons == {"one": "it cannot count", "two": "goes first", "reference": "it can, but two goes before"}
     problem = next(row.problem for row in report.rows if row.stage == "forward")
     assert isinstance(problem, Problem)
     assert (problem.batch, problem.in_channels, problem.out_channels, problem.groups) == (7, 4, 6, 2)
     assert (problem.input_size, problem.out_size, problem.stride) == ((9, 8), (5, 4), (2, 2))
     table = str(report).splitlines()
-    assert table[0].split() == ["pass", "engine", "chosen", "reason"]
-    assert len(table) == len(report.rows) + 1
+    assert table[0].split() == ["pass", "engine", "model", "ms", "MB", "choice"]
+    assert len(table) == len(report.rows) + 2
     assert not one.calls, "explaining computes nothing"
+    assert all(row.measured is None and row.predicted is None for row in report.rows)
 
 
 def test_explain_counts_in_what_is_asked_for(spies: tuple[Spy, Spy], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +267,29 @@ def test_explain_counts_in_what_is_asked_for(spies: tuple[Spy, Spy], monkeypatch
         spy.missing = "it is not compiled"
     monkeypatch.setenv("DASH_KERNELS_STRICT", "1")
     layer = dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1,))
-    assert {row.engine for row in dk.explain(layer, (1, 2, 5)).rows if row.chosen} == {"reference"}
+    chosen = [row for row in dk.explain(layer, (1, 2, 5)).rows if row.chosen]
+    assert {(row.engine, row.reason) for row in chosen} == {("reference", "no other engine can")}
+    with dk.use_engine("reference"):
+        chosen = [row for row in dk.explain(layer, (1, 2, 5)).rows if row.chosen]
+    assert {(row.engine, row.reason) for row in chosen} == {("reference", "it was asked for")}
+
+
+def test_explain_measures_every_engine_that_can(spies: tuple[Spy, Spy]) -> None:
+    one, two = spies
+    one.refused["tap_conv_weight_grad"] = "it cannot count"
+    layer = dk.MixedConv2d(4, 6, kernel_sizes=(3, 5), dilations=(1, 2), groups=2, stride=2)
+    before = torch.get_rng_state()
+    report = dk.explain(layer, (7, 4, 9, 8), measure=True)
+    assert torch.equal(before, torch.get_rng_state())
+    for row in report.rows:
+        able = row.engine != "one" or row.stage != "weight_grad"
+        assert (row.measured is not None and row.measured > 0) == able
+    operators = {"mix_taps", "tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad", "gather_taps", "mixture_grad"}
+    assert set(two.calls) == operators and set(one.calls) == operators - {"tap_conv_weight_grad"}
+    lines = str(report).splitlines()
+    assert lines[0].split() == ["pass", "engine", "model", "ms", "ms", "MB", "choice"]
+    assert lines[-1].endswith(f"threads: {torch.get_num_threads()}")
+    assert max(map(len, lines)) < 110
 
 
 def test_explain_leaves_the_layer_as_it_was(spies: tuple[Spy, Spy]) -> None:

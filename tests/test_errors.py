@@ -194,5 +194,6 @@ EXPLAIN: list[tuple[tuple[Any, Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("arguments", "kind", "message"), EXPLAIN)
 def test_explain(arguments: tuple[Any, Any], kind: type[Exception], message: str) -> None:
-    with pytest.raises(kind, match=message):
-        dk.explain(*arguments)
+    for function in (dk.explain, dk.predict_time):
+        with pytest.raises(kind, match=message):
+            function(*arguments)

@@ -14,8 +14,8 @@ import dash_kernels as dk
 
 NAMES = {
     "Candidate", "Conv1d", "Conv2d", "Conv3d", "MixedConv1d", "MixedConv2d", "MixedConv3d", "SearchSpace", "TapLattice",
-    "apply_architecture", "arch_parameters", "convert", "discretize", "engines", "explain", "functional", "use_engine",
-    "weight_parameters",
+    "apply_architecture", "arch_parameters", "convert", "discretize", "engines", "explain", "functional",
+    "predict_time", "use_engine", "weight_parameters",
 }  # fmt: skip
 
 
@@ -43,7 +43,8 @@ SIGNATURES = {
     ),
     dk.engines: "()",
     dk.use_engine: "(name)",
-    dk.explain: "(layer, input_shape)",
+    dk.explain: "(layer, input_shape, *, measure=False)",
+    dk.predict_time: "(layer, input_shape)",
 }
 
 

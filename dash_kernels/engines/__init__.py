@@ -3,16 +3,18 @@
 
 from .engine import Engine
 from .problem import MixProblem, Problem
-from .registry import ENGINES, choose, choose_in_force, engines, resolve, survey, use_engine
+from .registry import ENGINES, Survey, choose, choose_in_force, engines, named, resolve, survey, use_engine
 
 __all__ = [
     "ENGINES",
     "Engine",
     "MixProblem",
     "Problem",
+    "Survey",
     "choose",
     "choose_in_force",
     "engines",
+    "named",
     "resolve",
     "survey",
     "use_engine",

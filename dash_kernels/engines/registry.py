@@ -142,6 +142,11 @@ def choose_in_force(problem: Problem | MixProblem, name: str) -> Engine:
     return _BY_NAME[chosen]
 
 
+def named(name: str) -> Engine:
+    """The engine of that name, which must be one of :func:`engines`."""
+    return _BY_NAME[name]
+
+
 def _report_fallback(problem: Problem | MixProblem, reasons: dict[str, str | None]) -> None:
     why = "; ".join(f"{n}: {reason}" for n, reason in reasons.items() if reason is not None)
     if _env.strict():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which engine computes each pass of a layer, and why the others do not."""
+"""Which engine computes each pass of a layer, why the others do not, and how long each takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import _arguments as check
 from .._table import table
-from ..engines import MixProblem, Problem, survey
+from ..engines import MixProblem, Problem, Survey, named, resolve, survey
+from ..engines.trial import call, in_turns
 from ._register import DESCRIBE
 
 PASSES = {"tap_conv": "forward", "tap_conv_input_grad": "input_grad", "tap_conv_weight_grad": "weight_grad"}
@@ -29,37 +30,66 @@ class ExplainRow:
         stage: "forward", "input_grad", "weight_grad", "mix_taps", "gather_taps" or "mixture_grad".
         engine: Name of the engine.
         chosen: Whether it computes this pass.
-        reason: Why not, or None for the engine that is chosen.
+        reason: Why, or why not.
         problem: What is to be computed.
+        predicted: Seconds it is expected to take on one thread; None if it cannot or has no cost model.
+        measured: Seconds it took, the least of some calls; None if it cannot or nothing was measured.
     """
 
     stage: str
     engine: str
     chosen: bool
-    reason: str | None
+    reason: str
     problem: Problem | MixProblem
+    predicted: float | None
+    measured: float | None
+
+    @property
+    def moved_bytes(self) -> int:
+        """Memory that must be moved whoever computes: each operand read once, the result written once."""
+        return self.problem.moved_bytes
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """One row per pass and engine, in the order of the passes and then of preference; prints as a table."""
+    """One row per pass and engine, in the order of the passes and then of preference; prints as a table.
+
+    Attributes:
+        rows: The rows.
+        threads: On how many threads was measured.
+    """
 
     rows: tuple[ExplainRow, ...]
+    threads: int
 
     def __repr__(self) -> str:
         if not self.rows:
             return "no operator of dash_kernels takes part: torch computes this layer"
-        cells = [(r.stage, r.engine, "chosen" if r.chosen else "no", r.reason or "") for r in self.rows]
-        return table([("pass", "engine", "chosen", "reason"), *cells])
+        stage = ""
+        lines = [("pass", "engine", "model ms", "ms", "MB", "choice")]
+        for row in self.rows:
+            first, stage = row.stage != stage, row.stage
+            shown = (row.stage, f"{row.moved_bytes / 1e6:.3g}") if first else ("", "")
+            choice = f"chosen: {row.reason}" if row.chosen else row.reason
+            lines.append(
+                (shown[0], row.engine, _milliseconds(row.predicted), _milliseconds(row.measured), shown[1], choice)
+            )
+        notes = "model: expected on one thread; MB: read and written at least"
+        if any(row.measured is not None for row in self.rows):
+            return table(lines, right=(2, 3, 4)) + f"\n{notes}; ms: measured, threads: {self.threads}"
+        return table([(*line[:3], *line[4:]) for line in lines], right=(2, 3)) + f"\n{notes}"
 
 
-def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
-    """Says for each pass of a layer which engine computes it and why the others do not. Computes nothing.
+def explain(layer: nn.Module, input_shape: Sequence[int], *, measure: bool = False) -> Explanation:
+    """Says for each pass of a layer which engine computes it, why the others do not, and how long each takes.
 
     Args:
         layer: A mixed convolution or a ``dash_kernels.ConvNd``, as it is: its engine argument, the surrounding
             ``use_engine`` and the environment count, and so do its device, dtype and which parameters need gradients.
         input_shape: Shape of the input. It is taken to need a gradient.
+        measure: Also run every engine that can, on random tensors and as many threads as torch uses, and tell the
+            shortest of some calls; of one that takes longer than a second, the first. The reference may take minutes.
+            Without it nothing is computed.
 
     Raises:
         TypeError: ``layer`` is no module, or ``input_shape`` no sequence of whole numbers.
@@ -71,6 +101,40 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
         >>> [row.stage for row in dk.explain(layer, (8, 16, 32, 32)).rows if row.chosen][:2]
         ['mix_taps', 'forward']
     """
+    calls = _calls(layer, input_shape)
+    with torch.random.fork_rng(enabled=measure), torch.no_grad():
+        rows = [row for problem, wanted in calls for row in _rows(problem, wanted, measure)]
+    return Explanation(tuple(rows), torch.get_num_threads())
+
+
+def predict_time(layer: nn.Module, input_shape: Sequence[int]) -> dict[str, dict[str, float]]:
+    """How long each pass of a layer is expected to take, by engine. Computes nothing.
+
+    Args:
+        layer, input_shape: As in :func:`explain`.
+
+    Returns:
+        ``{pass: {engine: seconds}}`` with the passes in the order of a training step, and of each pass the engines that
+        can compute it and have a cost model; the reference has none. Seconds are of one thread of the machine whose
+        constants are in force (see :mod:`dash_kernels.calibrate`): meant to be compared with each other.
+
+    Raises:
+        As :func:`explain`.
+
+    Example:
+        >>> import dash_kernels as dk
+        >>> layer = dk.MixedConv2d(16, 16, kernel_sizes=(3, 5, 7, 9), dilations=(1, 3, 7, 15))
+        >>> seconds = dk.predict_time(layer, (64, 16, 32, 32))
+        >>> best = sum(min(of_engine.values()) for of_engine in seconds.values() if of_engine)
+    """
+    seconds: dict[str, dict[str, float]] = {}
+    for problem, wanted in _calls(layer, input_shape):
+        seconds.setdefault(PASSES.get(problem.operator, problem.operator), {}).update(survey(problem, wanted).seconds)
+    return seconds
+
+
+def _calls(layer: nn.Module, input_shape: Sequence[int]) -> list[tuple[Problem | MixProblem, str]]:
+    """Every problem of a training step, and the engine that is asked for."""
     if not isinstance(layer, nn.Module):
         raise TypeError(f"layer is a {type(layer).__name__}: give a module, such as a mixed convolution.")
     if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
@@ -84,7 +148,7 @@ def explain(layer: nn.Module, input_shape: Sequence[int]) -> Explanation:
         y: Tensor = layer(x)
         if recorder.calls:
             torch.autograd.grad(y, [x, *parameters], torch.empty_like(y), allow_unused=True)
-    return Explanation(tuple(row for problem, wanted in recorder.calls for row in _rows(problem, wanted)))
+    return recorder.calls
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -101,18 +165,33 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _rows(problem: Problem | MixProblem, wanted: str) -> list[ExplainRow]:
+def _rows(problem: Problem | MixProblem, wanted: str, measure: bool) -> list[ExplainRow]:
     found = survey(problem, wanted)
-    chosen, seconds = found.chosen, found.seconds
     stage = PASSES.get(problem.operator, problem.operator)
     rows = []
-    for name, reason in found.reasons.items():
-        if reason is None and name != chosen:
-            if chosen is None:
-                reason = f"it can, but {wanted} was asked for"
-            elif name in seconds and chosen in seconds and seconds[chosen] <= seconds[name]:
-                reason = f"predicted {1e3 * seconds[name]:.3g} ms, {chosen} {1e3 * seconds[chosen]:.3g} ms"
-            else:
-                reason = f"it can, but {chosen} goes before"
-        rows.append(ExplainRow(stage, name, name == chosen, reason, problem))
+    for name, refusal in found.reasons.items():
+        measured = in_turns([call(named(name), problem)])[0] if measure and refusal is None else None
+        reason = refusal or _reason(found, name, wanted)
+        rows.append(ExplainRow(stage, name, name == found.chosen, reason, problem, found.seconds.get(name), measured))
     return rows
+
+
+def _reason(found: Survey, name: str, wanted: str) -> str:
+    """Why an engine that can compute a pass does so, or not."""
+    asked, chosen, seconds = resolve(wanted), found.chosen, found.seconds
+    if name == chosen:
+        if asked != "auto":
+            return "it was asked for"
+        others = [n for n, reason in found.reasons.items() if reason is None and n != name]
+        if not others:
+            return "no other engine can"
+        return "expected to be the fastest" if name in seconds and any(n in seconds for n in others) else "goes first"
+    if chosen is None or asked != "auto":
+        return f"it can, but {asked} was asked for"
+    if name in seconds and chosen in seconds and seconds[chosen] <= seconds[name]:
+        return f"expected to take {seconds[name] / seconds[chosen]:.3g} times as long"
+    return f"it can, but {chosen} goes before"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.3g}"

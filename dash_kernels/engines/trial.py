@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs an engine on a problem with random tensors, to see how long it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from .engine import Engine
+from .problem import MixProblem, Problem
+
+# Where a call takes long, few of them are as good as many, and where very long, one.
+TURNS, SLOW_TURNS = 7, 3
+SLOW, VERY_SLOW = 0.06, 1.0
+
+Clock = Callable[[], float]
+
+
+def call(engine: Engine, problem: Problem | MixProblem) -> Callable[[], object]:
+    """The engine's operator for ``problem`` with operands drawn once: call it as often as needed."""
+    options: Any = {"dtype": problem.dtype, "device": problem.device}
+    if isinstance(problem, MixProblem):
+        weight = torch.randn(1, problem.rows, problem.packed, **options)
+        grad = torch.randn(1, problem.rows, problem.lattice, **options)
+        mixture = torch.randn(problem.candidates, **options)
+        index = tuple(tap % problem.lattice for tap in range(problem.packed))
+        share, more = divmod(problem.packed, problem.candidates)
+        counts = tuple(share + (candidate < more) for candidate in range(problem.candidates))
+        return {
+            "mix_taps": lambda: engine.mix_taps(weight, mixture, index, counts, problem.lattice),
+            "gather_taps": lambda: engine.gather_taps(grad, mixture, index, counts),
+            "mixture_grad": lambda: engine.mixture_grad(grad, weight, index, counts),
+        }[problem.operator]
+    p = problem
+    x = torch.randn(p.batch, p.in_channels, *p.input_size, **options)
+    y = torch.randn(p.batch, p.out_channels, *p.out_size, **options)
+    taps = torch.randn(p.out_channels, p.in_channels // p.groups, p.num_taps, **options)
+    return {
+        "tap_conv": lambda: engine.tap_conv(x, taps, p.offsets, p.out_size, p.stride, p.groups, p.circular),
+        "tap_conv_input_grad": lambda: engine.tap_conv_input_grad(
+            y, taps, p.offsets, p.input_size, p.stride, p.groups, p.circular
+        ),
+        "tap_conv_weight_grad": lambda: engine.tap_conv_weight_grad(y, x, p.offsets, p.stride, p.groups, p.circular),
+    }[problem.operator]
+
+
+def in_turns(calls: Sequence[Callable[[], object]], clock: Clock = time.perf_counter) -> list[float]:
+    """The shortest time of each call, in seconds of ``clock``, the calls taking turns after one round that warms up."""
+    least = [_seconds(function, clock) for function in calls]
+    if max(least) > VERY_SLOW:
+        return least
+    count = SLOW_TURNS if max(least) > SLOW else TURNS
+    turns = [[_seconds(function, clock) for function in calls] for _ in range(count)]
+    return [min(times) for times in zip(*turns, strict=True)]
+
+
+def _seconds(function: Callable[[], object], clock: Clock) -> float:
+    start = clock()
+    function()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()  # a call there returns before the work is done
+    return clock() - start

@@ -1,35 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m bench.engine_times measure` times both CPU engines; `fit` prints the constants of the cost model.
+"""`python -m bench.engine_times measure` times both CPU engines and torch; `fit` prints the cost model's constants.
 
-What is measured is kept in bench/results/engine_times.csv, which the tests weigh the choice of engine against.
+What is measured is kept in bench/results/engine_times.csv; the tests weigh the choices against it. How it is measured
+and fitted is dash_kernels/calibrate's, which does the same with fewer layers for a user's own machine.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import dash_kernels as dk
-from dash_kernels.engines import Problem, cost
-from dash_kernels.engines.direct import DirectEngine
-from dash_kernels.engines.fourier import FourierEngine
-from dash_kernels.engines.trial import call, in_turns
-from dash_kernels.taps import TapLattice, reaching, same_size
+from dash_kernels.calibrate import Trial, fit, measured
+from dash_kernels.calibrate.trials import OPERATORS
 
 FILE = Path(__file__).parent / "results" / "engine_times.csv"
-FOURIER, DIRECT = FourierEngine(), DirectEngine()
-OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad")
 
 # Batch, channels in and out, groups, size, stride: of the ten tasks' layers those which are not plainly a matter of
-# transforms, some of them with smaller batches; a few dense ones to compare; small ones, for what a call costs.
+# transforms, some of them with smaller batches; a few dense ones to compare; small ones, for what a call costs; results
+# so large that their memory is new at every call; and three axes.
 LAYERS: tuple[tuple[int, int, int, int, tuple[int, ...], int], ...] = (
     (64, 3, 16, 1, (32, 32), 1),
     (64, 16, 16, 16, (32, 32), 1),
@@ -91,47 +86,38 @@ LAYERS: tuple[tuple[int, int, int, int, tuple[int, ...], int], ...] = (
     (4, 12, 24, 12, (20, 20), 1),
     (1, 8, 8, 1, (1000,), 1),
     (3, 5, 7, 1, (40,), 2),
+    (64, 16, 16, 16, (96, 102), 1),
+    (8, 64, 64, 64, (128, 128), 1),
+    (10, 32, 32, 1, (85, 85), 1),
+    (2, 8, 8, 1, (8, 20, 20), 1),
+    (2, 16, 16, 16, (8, 20, 20), 1),
+    (1, 4, 8, 1, (16, 16, 16), 2),
 )
-SPACES = {1: ((3, 7, 11, 15, 19), (1, 3, 7, 15)), 2: ((3, 5, 7, 9), (1, 3, 7, 15))}
-SINGLE = (((3,), (1,)), ((9,), (15,)))
+
+SPACES: dict[int, tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = {
+    1: (((3, 7, 11, 15, 19), (1, 3, 7, 15)),),
+    2: (((3, 5, 7, 9), (1, 3, 7, 15)),),
+    3: (),
+}
+# One kernel, which torch computes too: on either side of every cliff between its ways to do it.
+SINGLE = {
+    1: ((3, 1), (3, 15), (7, 1), (9, 15), (11, 3), (19, 1)),
+    2: ((3, 1), (3, 15), (5, 1), (7, 3), (9, 1), (9, 15), (15, 1)),
+    3: ((3, 1), (5, 1), (5, 2)),
+}
+# Multiply-adds of one kernel by direct sums; where there are more, which takes minutes, no choice is near.
+MOST = 3e8
 
 
-@dataclass(frozen=True)
-class Times:
-    """Milliseconds of processor time of one call on one thread, the least of some, and what was called."""
-
-    operator: str
-    batch: int
-    in_channels: int
-    out_channels: int
-    groups: int
-    size: tuple[int, ...]
-    stride: int
-    kernel_sizes: tuple[int, ...]
-    dilations: tuple[int, ...]
-    fourier: float = 0.0
-    direct: float = 0.0
-
-    @property
-    def problem(self) -> Problem:
-        ndim = len(self.size)
-        strides, out = (self.stride,) * ndim, tuple(same_size(n, self.stride) for n in self.size)
-        space = dk.SearchSpace(kernel_sizes=self.kernel_sizes, dilations=self.dilations)
-        lattice = TapLattice.of(space.candidates(ndim))
-        taps, _ = reaching(lattice.flat, lattice.index, self.size, out, strides)
-        channels = self.in_channels, self.out_channels, self.groups
-        return Problem(self.operator, "cpu", torch.float32, self.batch, *channels, self.size, out, strides, taps, False)
-
-
-def read() -> list[Times]:
+def read() -> list[Trial]:
     """What was measured last."""
     with FILE.open(newline="") as file:
-        return [Times(**{f.name: _parsed(f.type, row[f.name]) for f in fields(Times)}) for row in csv.DictReader(file)]
+        return [Trial(**{f.name: _parsed(f.type, row[f.name]) for f in fields(Trial)}) for row in csv.DictReader(file)]
 
 
-def write(rows: list[Times]) -> None:
+def write(rows: list[Trial]) -> None:
     with FILE.open("w", newline="") as file:
-        table = csv.DictWriter(file, [f.name for f in fields(Times)], lineterminator="\n")
+        table = csv.DictWriter(file, [f.name for f in fields(Trial)], lineterminator="\n")
         table.writeheader()
         for row in rows:
             cells = asdict(row).items()
@@ -144,33 +130,20 @@ def _parsed(kind: object, cell: str) -> Any:
     return {"str": str, "int": int, "float": float}[str(kind)](cell)
 
 
-def measure() -> Iterator[Times]:
+def measure() -> Iterator[Trial]:
     torch.set_num_threads(1)
     for batch, inside, outside, groups, size, stride in LAYERS:
-        for kernel_sizes, dilations in (SPACES[len(size)], *SINGLE):
+        single = (((k,), (d,)) for k, d in SINGLE[len(size)])
+        for kernel_sizes, dilations in (*SPACES[len(size)], *single):
             for operator in OPERATORS:
-                row = Times(operator, batch, inside, outside, groups, size, stride, kernel_sizes, dilations)
-                fourier, direct = in_turns([call(e, row.problem) for e in (FOURIER, DIRECT)], time.process_time)
-                yield replace(row, fourier=round(1e3 * fourier, 4), direct=round(1e3 * direct, 4))
+                trial = Trial(operator, batch, inside, outside, groups, size, stride, kernel_sizes, dilations)
+                if not trial.regular or _products(trial) <= MOST:
+                    yield measured(trial)
 
 
-def fit(rows: list[Times]) -> dict[str, dict[str, float]]:
-    """By name in dash_kernels/engines/cost.py the nanoseconds with which predictions are nearest in relative terms."""
-    problems = [row.problem for row in rows]
-    return {
-        "FOURIER": _least_squares([FOURIER.work(problem) for problem in problems], [row.fourier for row in rows]),
-        "DIRECT": _least_squares([cost.direct_work(problem) for problem in problems], [row.direct for row in rows]),
-    }
-
-
-def _least_squares(work: list[dict[str, float]], milliseconds: list[float]) -> dict[str, float]:
-    counts, times = np.array([list(w.values()) for w in work], float), 1e6 * np.array(milliseconds)
-    predicted = times
-    for _ in range(20):  # dividing by the root of both makes too high and too low alike
-        weights = 1 / np.sqrt(predicted * times)
-        constants = np.linalg.lstsq(counts * weights[:, None], times * weights, rcond=None)[0]
-        predicted = counts @ constants
-    return dict(zip(work[0], map(float, constants), strict=True))
+def _products(trial: Trial) -> int:
+    p = trial.problem
+    return p.batch * p.in_channels * p.out_channels // p.groups * math.prod(p.out_size) * p.num_taps
 
 
 def main() -> None:

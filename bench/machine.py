@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from dash_kernels import build_info
+from dash_kernels import _machine
 from dash_kernels._load import LIBRARY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,23 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def facts() -> dict[str, str]:
     """Processor, cores, instruction set, versions, commit and date, as text."""
     return {
-        "processor": processor(),
+        "processor": _machine.processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "threads": str(torch.get_num_threads()),
-        "instruction set": build_info.isa(),
+        "instruction set": _machine.isa(),
         "torch": torch.__version__,
         "compiler": compiler(),
         "python": platform.python_version(),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
     }
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def compiler() -> str:

@@ -2,10 +2,10 @@
 """Mixtures of convolutions over many kernel sizes and dilations, each computed as one convolution."""
 
 from . import functional
+from ._explain import explain, predict_time
 from .conv import Conv1d, Conv2d, Conv3d
 from .engines import engines, use_engine
 from .layers import MixedConv1d, MixedConv2d, MixedConv3d
-from .ops.explain import explain, predict_time
 from .space import Candidate, SearchSpace
 from .surgery import apply_architecture, arch_parameters, convert, discretize, weight_parameters
 from .taps import TapLattice

@@ -7,6 +7,7 @@ All are checked when the package is imported, and again wherever they are read.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 ISA_NAMES = ("baseline", "avx2", "avx512")
 
@@ -43,3 +44,20 @@ def disabled() -> bool:
 def strict() -> bool:
     """DASH_KERNELS_STRICT=1: falling back to the reference is an error."""
     return _flag("DASH_KERNELS_STRICT")
+
+
+def calibration() -> Path | None:
+    """DASH_KERNELS_CALIBRATION: the file of measured constants, by default in the user's cache; None for "0"."""
+    value = os.environ.get("DASH_KERNELS_CALIBRATION", "")
+    if value == "0":
+        return None
+    if value:
+        if not os.path.isabs(value):
+            raise ValueError(
+                f"DASH_KERNELS_CALIBRATION={value!r}: set it to the absolute path of a file, to 0 to use the shipped "
+                f"constants, or leave it unset."
+            )
+        return Path(value)
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(cache) if os.path.isabs(cache) else Path(os.path.expanduser("~/.cache"))  # as freedesktop.org has it
+    return folder / "dash_kernels" / "calibration.json"

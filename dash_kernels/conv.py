@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx.experimental import symbolic_shapes
 
 from . import _arguments as check
 from . import functional
-from .engines import ENGINES, resolve
+from .engines import Convolution, Weighing, resolve, weigh
 
 AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -28,14 +28,27 @@ AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 ENGINE_MIN_TAPS = {1: 11, 2: 49}
 
 
-# torch.compile must not trace this search through modules that load libraries
+NOMINAL = 64
+"""Taken for a size that nothing is known of."""
+
+# Of a size that is a symbol in a graph, the value it has while the graph is made; adds no guard. torch renamed it.
+_HINT = "optimization_hint" if hasattr(symbolic_shapes, "optimization_hint") else "size_hint"
+_hint: Callable[[Any, int], int] = getattr(symbolic_shapes, _HINT)
+
+
+# torch.compile must not trace the search through engines and their plans
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _fast_engine(device: str) -> bool:
-    """Whether anything but the reference works on ``device``."""
-    return any(engine.available(device) is None for engine in ENGINES if engine.name != "reference")
+def _engine_is_faster(*fields: Any) -> bool:
+    """Whether an engine is expected to be faster than torch; takes what :func:`_weighed` takes."""
+    return _weighed(*fields).engine_is_faster
 
 
-class _EngineConv(nn.modules.conv._ConvNd):
+def _weighed(*fields: Any) -> Weighing:
+    """torch beside the engines, from all fields of a ``Convolution`` but the first."""
+    return weigh(Convolution(torch.get_num_threads() > 1, *fields))
+
+
+class EngineConv(nn.modules.conv._ConvNd):
     """The part of the three layers that decides who computes; torch's class stands behind it in the order of bases."""
 
     engine: str
@@ -76,15 +89,14 @@ class _EngineConv(nn.modules.conv._ConvNd):
         if not isinstance(input, Tensor):
             raise TypeError(f"input is a {type(input).__name__}: give a tensor.")
         ndim = len(self.kernel_size)
-        pads = self._reversed_padding_repeated_twice[::-1]
-        after, before = pads[0::2], pads[1::2]
-        if input.dim() not in (ndim + 1, ndim + 2) or not self._wants_engine(input, before, after):
+        before, after = self._padding()
+        if input.dim() not in (ndim + 1, ndim + 2) or not self._wants_engine(input):
             return self._torch_forward(input, weight, bias, before == after)
         self._check(input, weight, bias)
         mode = self.padding_mode
         if mode in ("reflect", "replicate"):
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=mode)
-            before = after = [0] * ndim
+            before = after = (0,) * ndim
         spans = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         padded = [n + a + b for n, a, b in zip(input.shape[-ndim:], before, after, strict=True)]
         if any(n < span for n, span in zip(padded, spans, strict=True)):
@@ -102,18 +114,59 @@ class _EngineConv(nn.modules.conv._ConvNd):
             self.engine,
         )
 
-    def _wants_engine(self, input: Tensor, before: Sequence[int], after: Sequence[int]) -> bool:
+    def _wants_engine(self, input: Tensor) -> bool:
         if input.dtype not in check.HALF + check.COMPUTED:
             return False
+        return self._engine_asked(input.shape) or _engine_is_faster(
+            *self._fields(input.shape, input.dtype, input.device.type)
+        )
+
+    def _engine_asked(self, shape: Sequence[int]) -> bool:
+        """Whether torch has no part in an input of this shape."""
         # a compiled graph looks for the engine in force when it runs, so here only the layer's own wish counts
         if self.engine != "auto" or (not torch.compiler.is_compiling() and resolve("auto") != "auto"):
             return True
-        sizes = input.shape[-len(before) :]
-        if self.padding_mode == "circular" and any(max(b, a) > n for b, a, n in zip(before, after, sizes, strict=True)):
-            return True  # torch wraps around once at most
-        least = ENGINE_MIN_TAPS.get(len(before))
-        taps = math.prod(self.kernel_size) / math.prod(self.stride)
-        return least is not None and taps >= least and _fast_engine(input.device.type)
+        before, after = self._padding()
+        sizes = shape[-len(before) :]
+        return self.padding_mode == "circular" and any(  # torch wraps around once at most
+            max(b, a) > n for b, a, n in zip(before, after, sizes, strict=True)
+        )
+
+    def _padding(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Pixels before and after the input, per axis."""
+        pads = self._reversed_padding_repeated_twice[::-1]
+        return tuple(pads[1::2]), tuple(pads[0::2])
+
+    def _weighing(self, shape: Sequence[int], dtype: torch.dtype, device: str) -> Weighing | None:
+        """torch beside the engines for such an input, or None where nothing is weighed."""
+        if dtype not in check.HALF + check.COMPUTED or self._engine_asked(shape):
+            return None
+        return _weighed(*self._fields(shape, dtype, device))
+
+    def _fields(self, shape: Sequence[int], dtype: torch.dtype, device: str) -> tuple[Any, ...]:
+        """Of the ``Convolution`` that is weighed against torch for such an input."""
+        ndim = len(self.kernel_size)
+        batch = _hint(shape[0], NOMINAL) if len(shape) > ndim + 1 else 1
+        size = tuple(_hint(n, NOMINAL) for n in shape[-ndim:])
+        before, after = self._padding()
+        if self.padding_mode in ("reflect", "replicate"):
+            size = tuple(n + b + a for n, b, a in zip(size, before, after, strict=True))
+            before = after = (0,) * ndim
+        return (
+            device,
+            torch.float32 if dtype in check.HALF else dtype,  # what an engine computes them in
+            batch,
+            self.in_channels,
+            self.out_channels,
+            self.groups,
+            size,
+            self.kernel_size,
+            self.dilation,
+            self.stride,
+            before,
+            after,
+            self.padding_mode == "circular",
+        )
 
     def _check(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         """Refuses in terms of this layer what ``tap_conv`` would refuse in terms of taps."""
@@ -137,7 +190,7 @@ class _EngineConv(nn.modules.conv._ConvNd):
         return convolve(input, weight, bias, self.stride, 0, self.dilation, self.groups)
 
 
-class Conv1d(_EngineConv, nn.Conv1d):
+class Conv1d(EngineConv, nn.Conv1d):
     """``nn.Conv1d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
 
     :class:`Conv2d` tells when. In addition:
@@ -199,7 +252,7 @@ class Conv1d(_EngineConv, nn.Conv1d):
         return super().extra_repr() + (", causal=True" if self.causal else "")
 
 
-class Conv2d(_EngineConv, nn.Conv2d):
+class Conv2d(EngineConv, nn.Conv2d):
     """``nn.Conv2d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
 
     An engine computes when one was asked for, by ``engine`` or :class:`dash_kernels.use_engine`; when circular
@@ -233,7 +286,7 @@ class Conv2d(_EngineConv, nn.Conv2d):
     """
 
 
-class Conv3d(_EngineConv, nn.Conv3d):
+class Conv3d(EngineConv, nn.Conv3d):
     """``nn.Conv3d``, same arguments, attributes and state_dict, beside :class:`Conv1d` and :class:`Conv2d`.
 
     No engine is faster than torch's own convolution in 3-d yet, so ``engine="auto"`` leaves it to torch, except for

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 # Read by OpenMP when torch is imported. Threads that spin while they wait for each other make small work on shared
 # cores ten times slower: the suite would take most of an hour beside another program.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Choices must not depend on what somebody measured on this machine.
+os.environ["DASH_KERNELS_CALIBRATION"] = "0"
 
 import hypothesis
 import pytest
@@ -17,6 +19,8 @@ import torch
 
 import dash_kernels as dk
 from dash_kernels import build_info, functional
+from dash_kernels.engines import weigh
+from dash_kernels.engines.calibration import in_force
 from dash_kernels.ops import _choice
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
@@ -71,3 +75,5 @@ def forgotten_choices() -> Iterator[None]:
     yield
     _choice._remembered.cache_clear()
     functional._layer.cache_clear()
+    weigh.cache_clear()
+    in_force.cache_clear()

@@ -20,7 +20,8 @@ from bench.results import Row, Run, Stage
 from bench.rivals import MIXED_CONV, LayerContestant
 from bench.targets import TARGETS, Verdict, verdicts
 from bench.tasks import TASKS, Task
-from dash_kernels.engines import Problem, cost
+from dash_kernels.engines import Problem
+from dash_kernels.engines.calibration import SHIPPED
 from dash_search.alpha import mixed_layers
 
 CIFAR = TASKS[0]
@@ -260,16 +261,21 @@ def test_memory_of_a_step_grows_with_the_batch() -> None:
 
 def test_engine_times_are_read_as_they_were_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(engine_times, "FILE", tmp_path / "times.csv")
-    monkeypatch.setattr(engine_times, "LAYERS", ((2, 4, 6, 2, (5, 6), 2), (1, 1, 1, 1, (8,), 1)))
+    monkeypatch.setattr(
+        engine_times, "LAYERS", ((2, 4, 6, 2, (5, 6), 2), (1, 1, 1, 1, (8,), 1), (1, 1, 1, 1, (4, 5, 6), 1))
+    )
     monkeypatch.setattr(engine_times.torch, "set_num_threads", lambda count: None)
     rows = list(engine_times.measure())
     engine_times.write(rows)
-    assert engine_times.read() == rows and len(rows) == 2 * 3 * 3
-    assert all(row.fourier > 0 and row.direct > 0 for row in rows)
+    assert engine_times.read() == rows and len(rows) == 3 * sum(
+        len(engine_times.SPACES[ndim]) + len(engine_times.SINGLE[ndim]) for ndim in (1, 2, 3)
+    )
+    assert all((row.fourier > 0) == (len(row.size) < 3) and row.direct > 0 for row in rows)
+    assert all((row.torch > 0) == row.regular for row in rows)
     assert rows[0].problem.out_size == (3, 3)
 
 
 def test_the_cost_model_has_the_constants_that_fit_the_record() -> None:
     found = engine_times.fit(engine_times.read())
-    for name, times in (("FOURIER", cost.FOURIER), ("DIRECT", cost.DIRECT)):
+    for name, times in SHIPPED.items():
         assert found[name] == pytest.approx(times, rel=0.02)

@@ -3,7 +3,6 @@
 
 import copy
 import inspect
-import math
 import pickle
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import nn
 
 import dash_kernels as dk
 from dash_kernels import conv as conv_module
+from dash_kernels.engines import registry
 
 PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 OURS = {1: dk.Conv1d, 2: dk.Conv2d, 3: dk.Conv3d}
@@ -96,39 +96,65 @@ def test_engine_computes_what_torch_does(ndim, arguments, mode, engine):
 def test_large_kernels_are_what_torch_computes_whoever_does(ndim, arguments, mode):
     ours, plain = pair(ndim, padding_mode=mode, engine="auto", **arguments)
     x = torch.randn(2, 4, *(19, 15)[:ndim], dtype=torch.float64)
-    assert math.prod(ours.kernel_size) / math.prod(ours.stride) >= conv_module.ENGINE_MIN_TAPS[ndim]
     agree(ours, plain, x)
     deviation = (ours.float()(x.float()).double() - plain(x)).norm() / plain(x).norm()
     assert deviation < 1e-6
 
 
+def expected_to_be_faster(monkeypatch, engine):
+    monkeypatch.setattr(conv_module, "_engine_is_faster", lambda *fields: engine)
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_torch_computes_small_kernels(mode, asked):
+def test_torch_computes_where_it_is_expected_to_be_faster(mode, asked, monkeypatch):
+    expected_to_be_faster(monkeypatch, engine=False)
     ours, plain = pair(2, 3, padding=1, padding_mode=mode, engine="auto")
     x = sample(2)
     assert torch.equal(ours(x), plain(x))
     assert not asked
 
 
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize(("ndim", "kernel_size", "dilation"), [(1, 11, 2), (2, 7, 1)])
-def test_an_engine_faster_than_the_reference_computes_large_kernels(
-    ndim, kernel_size, dilation, fast, asked, monkeypatch
-):
-    monkeypatch.setattr(conv_module, "_fast_engine", lambda device: fast)
-    ours, plain = pair(ndim, kernel_size, padding=dilation * (kernel_size - 1) // 2, dilation=dilation, engine="auto")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_an_engine_computes_where_it_is_expected_to_be_faster(ndim, mode, asked, monkeypatch):
+    expected_to_be_faster(monkeypatch, engine=True)
+    ours, plain = pair(ndim, 3, padding=1, stride=2, padding_mode=mode, engine="auto")
     x = sample(ndim)
     torch.testing.assert_close(ours(x), plain(x))
-    assert asked == ["auto"] * fast
-    ours, plain = pair(ndim, kernel_size, padding=kernel_size // 2, stride=2, engine="auto")  # 2 or 4 times fewer taps
-    torch.testing.assert_close(ours(x), plain(x))
-    assert asked == ["auto"] * fast
+    assert asked == ["auto"]
 
 
-def test_the_reference_is_no_fast_engine(monkeypatch):
-    only = tuple(engine for engine in conv_module.ENGINES if engine.name == "reference")
-    monkeypatch.setattr(conv_module, "ENGINES", only)
-    assert not conv_module._fast_engine("cpu")
+@pytest.mark.skipif(dk.engines()["direct"] is not None, reason=str(dk.engines()["direct"]))
+@pytest.mark.parametrize("mode", MODES)
+def test_the_cost_model_decides_for_all_passes_together(mode, asked):
+    with torch.device("meta"):
+        large = dk.Conv2d(16, 16, 15, padding=7, padding_mode=mode)
+        tiny = dk.Conv1d(2, 2, 3, padding=1, padding_mode=mode)
+    for conv, shape, by_engine in ((large, (16, 16, 40, 40), True), (tiny, (1, 2, 8), False)):
+        weighed = conv._weighing(shape, torch.float32, "cpu")
+        assert weighed.engine_is_faster == by_engine
+        assert [problem.operator for problem in weighed.problems] == [
+            "tap_conv",
+            "tap_conv_input_grad",
+            "tap_conv_weight_grad",
+        ]
+        assert conv._weighing(shape, torch.float16, "cpu") == weighed  # an engine computes it in float32
+        assert conv._weighing(shape[1:], torch.float32, "cpu") == conv._weighing((1, *shape[1:]), torch.float32, "cpu")
+        for kind in (torch.complex64, torch.int32):
+            assert conv._weighing(shape, kind, "cpu") is None
+        assert not conv._weighing(shape, torch.float32, "cuda").engine_is_faster
+    x = torch.randn(1, 2, 8)
+    dk.Conv1d(2, 2, 3, padding=1, padding_mode=mode)(x)
+    assert not asked
+    dk.Conv1d(16, 16, 101, padding=50, padding_mode=mode)(torch.randn(16, 16, 500))
+    assert asked == ["auto"]
+
+
+def test_the_reference_is_not_weighed(monkeypatch):
+    only = tuple(engine for engine in registry.ENGINES if engine.name == "reference")
+    monkeypatch.setattr(registry, "ENGINES", only)
+    weighed = dk.Conv2d(16, 16, 15, padding=7)._weighing((16, 16, 40, 40), torch.float32, "cpu")
+    assert weighed.engines is None and not weighed.engine_is_faster
 
 
 def test_an_engine_that_is_asked_for_computes_small_kernels(asked):
@@ -143,7 +169,8 @@ def test_an_engine_that_is_asked_for_computes_small_kernels(asked):
 
 
 @pytest.mark.parametrize("padding", [17, 18, 60])
-def test_circular_padding_of_any_width(padding, asked):
+def test_circular_padding_of_any_width(padding, asked, monkeypatch):
+    expected_to_be_faster(monkeypatch, engine=False)
     ours, plain = pair(1, 3, padding=padding, dilation=padding, padding_mode="circular", engine="auto")
     x = sample(1)
     y = ours(x)

@@ -4,8 +4,12 @@
 from .engine import Engine
 from .problem import MixProblem, Problem
 from .registry import ENGINES, Survey, choose, choose_in_force, engines, named, resolve, survey, use_engine
+from .weighing import Convolution, Weighing, weigh
 
 __all__ = [
+    "Convolution",
+    "Weighing",
+    "weigh",
     "ENGINES",
     "Engine",
     "MixProblem",

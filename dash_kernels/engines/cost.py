@@ -27,29 +27,34 @@ PAIR = 2
 SHARED = 8
 """Products of the engine "fourier" that share a vector."""
 
+PAGE, KEPT = 4096, 2**25
+"""Bytes of a page, and from how many bytes on glibc gives an array back to the system when it is freed."""
+
 TRANSFORM = 12
 """What moving a vector through a transform counts beside one product, where the engine "fourier" chooses its lanes."""
 
 DIRECT: Mapping[str, float] = {
-    "call": 10_500,  # workspace, threads, from Python to C++ and back
-    "tap": 83,  # sorting it into the plan
+    "call": 12_400,  # workspace, threads, from Python to C++ and back
+    "page": 2070,  # of a large result, touched for the first time
+    "tap": 74.3,  # sorting it into the plan
     "product": 0.3,  # multiply-add of a vector: one a cycle
-    "fetch": 0.39,  # a vector of source pixels that is not in the first-level cache
-    "block": 1.85,  # beginning the taps of one row for BLOCK outputs
-    "pixel": 3.5,  # a vector of pixels: into lanes, or out of them
+    "fetch": 0.406,  # a vector of source pixels that is not in the first-level cache
+    "block": 2.83,  # beginning the taps of one row for BLOCK outputs
+    "pixel": 4.51,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 15_400,  # as above, and the plan
-    "tap": 136,
-    "transform": 0.99,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 1.03,  # a complex product of vectors: three multiply-adds
-    "operand": 2.13,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.36,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.82,  # a point of the weights' columns, as "transform"
-    "cast": 0.147,  # a number from single to double precision or back
-    "pixel": 4.8,  # as above
+    "call": 22_000,  # as above, and the plan
+    "page": 1860,
+    "tap": 150,
+    "transform": 0.965,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 1.04,  # a complex product of vectors: three multiply-adds
+    "operand": 2.57,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.397,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.809,  # a point of the weights' columns, as "transform"
+    "cast": 0.222,  # a number from single to double precision or back
+    "pixel": 6.11,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -59,6 +64,16 @@ def seconds(work: Mapping[str, float], times: Mapping[str, float]) -> float:
     return 1e-9 * sum(count * times[thing] for thing, count in work.items())
 
 
+def vectors_of(count: int, lanes: int) -> int:
+    """``count`` divided by ``lanes``, rounded up."""
+    return -(-count // lanes)
+
+
+def fresh_pages(size: float) -> float:
+    """Pages of an array of ``size`` bytes that the system hands out anew at every call: of the largest ones, all."""
+    return size / PAGE if size >= KEPT else 0
+
+
 def direct_work(problem: Problem) -> dict[str, float]:
     """How often the engine "direct" does each thing in :data:`DIRECT`."""
     lanes = VECTOR_BYTES // problem.dtype.itemsize
@@ -66,18 +81,19 @@ def direct_work(problem: Problem) -> dict[str, float]:
     source, result = math.prod(problem.input_size), math.prod(problem.out_size)
     if problem.operator == "tap_conv_input_grad":
         depth, width, source, result = width, depth, result, source
-    units, samples = problem.batch * problem.groups, _vectors(problem.batch, lanes) * problem.groups
+    units, samples = problem.batch * problem.groups, vectors_of(problem.batch, lanes) * problem.groups
     # csrc/core/direct_maps.h chooses what lanes hold (results, units or samples) by the vectors of results a pixel.
     # With them go the vectors of source a pixel, and how often the engine walks over those.
     vectors, sources, walks = min(
-        (units * _vectors(width, lanes), units * depth / lanes, _vectors(width, PAIR * lanes)),
-        (_vectors(units, lanes) * width, _vectors(units, lanes) * depth, _vectors(width, PAIR)),
-        (samples * width, samples * depth, _vectors(width, PAIR)),
+        (units * vectors_of(width, lanes), units * depth / lanes, vectors_of(width, PAIR * lanes)),
+        (vectors_of(units, lanes) * width, vectors_of(units, lanes) * depth, vectors_of(width, PAIR)),
+        (samples * width, samples * depth, vectors_of(width, PAIR)),
         key=lambda form: form[0],
     )
     met = _meetings(problem.offsets, problem.input_size, problem.out_size, problem.stride, problem.circular)
     return {
         "call": 1,
+        "page": fresh_pages(problem.results * problem.dtype.itemsize),
         "tap": problem.num_taps,
         "product": vectors * depth * met.products,
         "fetch": sources * walks * met.fetches,
@@ -102,33 +118,39 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
     folded = [n // step for n, step in zip(lengths, problem.stride, strict=True)]
     source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
     if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h
-        maps = _vectors(batch * groups, lanes)
+        maps = vectors_of(batch * groups, lanes)
         products, operands = maps * width, 0
         transforms = maps * (source + width * result)
         weights = min(groups // math.gcd(groups, lanes), maps) * width
     else:
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
-        weights = _vectors(width, lanes) * depth * groups
+        weights = vectors_of(width, lanes) * depth * groups
         # as in DenseTransfer::choose_lanes and, for the weights' gradient, in DenseWeightGrad
-        by_batch = _vectors(batch, lanes) * ((depth + width) * TRANSFORM + depth * width)
-        sources, results = min(_vectors(batch, lanes) * depth, _vectors(depth, lanes) * batch), _vectors(width, lanes)
+        by_batch = vectors_of(batch, lanes) * ((depth + width) * TRANSFORM + depth * width)
+        sources, results = (
+            min(vectors_of(batch, lanes) * depth, vectors_of(depth, lanes) * batch),
+            vectors_of(width, lanes),
+        )
         by_channel = (sources + results * batch) * TRANSFORM + results * batch * depth
         if problem.operator != "tap_conv_weight_grad" and by_batch <= by_channel:
-            products = _vectors(batch, lanes) * groups * depth * width
-            operands = _vectors(batch, lanes) * groups * depth * _vectors(width, SHARED)
-            transforms = _vectors(batch, lanes) * groups * (depth * source + width * result)
+            products = vectors_of(batch, lanes) * groups * depth * width
+            operands = vectors_of(batch, lanes) * groups * depth * vectors_of(width, SHARED)
+            transforms = vectors_of(batch, lanes) * groups * (depth * source + width * result)
         else:
             products = results * batch * groups * depth
             gradient = problem.operator == "tap_conv_weight_grad"
             operands = (
-                results * groups * (batch * _vectors(depth, SHARED) if gradient else depth * _vectors(batch, SHARED))
+                results
+                * groups
+                * (batch * vectors_of(depth, SHARED) if gradient else depth * vectors_of(batch, SHARED))
             )
             transforms = groups * (sources * source + results * batch * result)
     inputs = problem.in_channels * math.prod(problem.input_size)
     numbers = batch * (inputs + problem.out_channels * math.prod(problem.out_size))
     return {
         "call": 1,
+        "page": fresh_pages(problem.results * problem.dtype.itemsize),
         "tap": problem.num_taps,
         "transform": transforms,
         "product": products * frequencies,
@@ -167,21 +189,16 @@ def _meetings(
             for offset, n, m, step in zip(tap, size, out, stride, strict=True)
         )
         rows = math.prod(map(len, lines))
-        begin, end = across.start // BLOCK * BLOCK, _vectors(across.stop, BLOCK) * BLOCK
+        begin, end = across.start // BLOCK * BLOCK, vectors_of(across.stop, BLOCK) * BLOCK
         met = rows * (min(end, out[-1]) - begin) if across else 0
         products += met
         if before[:-1] == tap[:-1] and before:
             fetches += met * min(1, (tap[-1] - before[-1]) / (BLOCK * stride[-1]))
         else:
             fetches += met
-            blocks += rows * _vectors(out[-1], BLOCK)
+            blocks += rows * vectors_of(out[-1], BLOCK)
         before = tap
     return Meetings(products, fetches, blocks)
-
-
-def _vectors(count: int, lanes: int) -> int:
-    """``count`` divided by ``lanes``, rounded up."""
-    return -(-count // lanes)
 
 
 def _points(lengths: Sequence[int], size: Sequence[int]) -> float:

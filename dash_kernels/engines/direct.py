@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import cost
+from .calibration import constants
 from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
 from .problem import MixProblem, Problem
 
@@ -39,7 +40,7 @@ class DirectEngine(CompiledEngine):
         return super().can_run(problem)
 
     def predict(self, problem: Problem | MixProblem) -> float | None:
-        return None if isinstance(problem, MixProblem) else cost.seconds(cost.direct_work(problem), cost.DIRECT)
+        return None if isinstance(problem, MixProblem) else cost.seconds(cost.direct_work(problem), constants("DIRECT"))
 
     def tap_conv(
         self,

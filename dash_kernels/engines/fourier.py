@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..taps import fast_length, is_smooth, outputs_reached, transform_length
 from . import cost
+from .calibration import constants
 from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
 from .problem import MixProblem, Problem
 
@@ -122,7 +123,7 @@ class FourierEngine(CompiledEngine):
         return super().can_run(problem)
 
     def predict(self, problem: Problem | MixProblem) -> float | None:
-        return None if isinstance(problem, MixProblem) else cost.seconds(self.work(problem), cost.FOURIER)
+        return None if isinstance(problem, MixProblem) else cost.seconds(self.work(problem), constants("FOURIER"))
 
     def work(self, problem: Problem) -> dict[str, float]:
         """How often it does each thing in ``cost.FOURIER``."""

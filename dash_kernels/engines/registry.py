@@ -172,3 +172,4 @@ _BY_NAME = {engine.name: engine for engine in ENGINES}
 # What the environment misspells is told at import, and not in the middle of a run.
 resolve("auto")
 _env.strict()
+_env.calibration()

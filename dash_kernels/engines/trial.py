@@ -11,6 +11,7 @@ import torch
 
 from .engine import Engine
 from .problem import MixProblem, Problem
+from .torch_cost import kernel
 
 # Where a call takes long, few of them are as good as many, and where very long, one.
 TURNS, SLOW_TURNS = 7, 3
@@ -45,6 +46,25 @@ def call(engine: Engine, problem: Problem | MixProblem) -> Callable[[], object]:
         ),
         "tap_conv_weight_grad": lambda: engine.tap_conv_weight_grad(y, x, p.offsets, p.stride, p.groups, p.circular),
     }[problem.operator]
+
+
+def torch_call(problem: Problem) -> Callable[[], object]:
+    """The same for torch's own convolution.
+
+    Args:
+        problem: With the taps of a regular kernel, padded by as much before as behind and not wrapping around.
+    """
+    p, shape = problem, kernel(problem.offsets, problem.ndim)
+    assert shape is not None and not p.circular
+    options: Any = {"dtype": p.dtype, "device": p.device}
+    x = torch.randn(p.batch, p.in_channels, *p.input_size, **options)
+    weight = torch.randn(p.out_channels, p.in_channels // p.groups, *shape.size, **options)
+    rest = p.stride, shape.before, shape.dilation, False, (0,) * p.ndim, p.groups
+    if p.operator == "tap_conv":
+        return lambda: torch.ops.aten.convolution(x, weight, None, *rest)
+    y = torch.randn(p.batch, p.out_channels, *p.out_size, **options)
+    mask = (p.operator == "tap_conv_input_grad", p.operator == "tap_conv_weight_grad", False)
+    return lambda: torch.ops.aten.convolution_backward(y, x, weight, None, *rest, mask)
 
 
 def in_turns(calls: Sequence[Callable[[], object]], clock: Clock = time.perf_counter) -> list[float]:

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .. import _arguments as check
-from .._table import table
-from ..engines import MixProblem, Problem, Survey, named, resolve, survey
-from ..engines.trial import call, in_turns
-from ._register import DESCRIBE
+from . import _arguments as check
+from ._table import table
+from .conv import EngineConv
+from .engines import MixProblem, Problem, Survey, Weighing, named, resolve, survey
+from .engines.torch_cost import PASSES
+from .engines.trial import call, in_turns, torch_call
+from .engines.weighing import predict_torch
+from .ops._register import DESCRIBE
 
-PASSES = {"tap_conv": "forward", "tap_conv_input_grad": "input_grad", "tap_conv_weight_grad": "weight_grad"}
-"""Names of the passes that differ from their operator's."""
+TORCH = "torch"
+"""Stands among the engines for torch's own convolution."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,9 @@ def explain(layer: nn.Module, input_shape: Sequence[int], *, measure: bool = Fal
         >>> [row.stage for row in dk.explain(layer, (8, 16, 32, 32)).rows if row.chosen][:2]
         ['mix_taps', 'forward']
     """
-    calls = _calls(layer, input_shape)
+    calls, weighing = _calls(layer, input_shape)
     with torch.random.fork_rng(enabled=measure), torch.no_grad():
-        rows = [row for problem, wanted in calls for row in _rows(problem, wanted, measure)]
+        rows = [row for problem, wanted in calls for row in _rows(problem, wanted, measure, weighing)]
     return Explanation(tuple(rows), torch.get_num_threads())
 
 
@@ -128,13 +131,20 @@ def predict_time(layer: nn.Module, input_shape: Sequence[int]) -> dict[str, dict
         >>> best = sum(min(of_engine.values()) for of_engine in seconds.values() if of_engine)
     """
     seconds: dict[str, dict[str, float]] = {}
-    for problem, wanted in _calls(layer, input_shape):
-        seconds.setdefault(PASSES.get(problem.operator, problem.operator), {}).update(survey(problem, wanted).seconds)
+    calls, weighing = _calls(layer, input_shape)
+    for problem, wanted in calls:
+        times = seconds.setdefault(PASSES.get(problem.operator, problem.operator), {})
+        times.update(survey(problem, wanted).seconds)
+        if weighing is not None and weighing.torch is not None:
+            times[TORCH] = predict_torch(_plain(problem, weighing))
     return seconds
 
 
-def _calls(layer: nn.Module, input_shape: Sequence[int]) -> list[tuple[Problem | MixProblem, str]]:
-    """Every problem of a training step, and the engine that is asked for."""
+Calls = list[tuple[Problem | MixProblem, str]]
+
+
+def _calls(layer: nn.Module, input_shape: Sequence[int]) -> tuple[Calls, Weighing | None]:
+    """Every problem of a training step with the engine that is asked for, and torch's part in it, if it has one."""
     if not isinstance(layer, nn.Module):
         raise TypeError(f"layer is a {type(layer).__name__}: give a module, such as a mixed convolution.")
     if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
@@ -148,7 +158,12 @@ def _calls(layer: nn.Module, input_shape: Sequence[int]) -> list[tuple[Problem |
         y: Tensor = layer(x)
         if recorder.calls:
             torch.autograd.grad(y, [x, *parameters], torch.empty_like(y), allow_unused=True)
-    return recorder.calls
+    weighing = None
+    if isinstance(layer, EngineConv):
+        weighing = layer._weighing(shape, like.dtype, like.device.type)
+    if weighing is None or recorder.calls:
+        return recorder.calls, weighing
+    return [(problem, "auto") for problem in weighing.problems], weighing
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -165,15 +180,36 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _rows(problem: Problem | MixProblem, wanted: str, measure: bool) -> list[ExplainRow]:
+def _rows(problem: Problem | MixProblem, wanted: str, measure: bool, weighing: Weighing | None) -> list[ExplainRow]:
     found = survey(problem, wanted)
     stage = PASSES.get(problem.operator, problem.operator)
+    by_torch = weighing is not None and not weighing.engine_is_faster
     rows = []
     for name, refusal in found.reasons.items():
         measured = in_turns([call(named(name), problem)])[0] if measure and refusal is None else None
-        reason = refusal or _reason(found, name, wanted)
-        rows.append(ExplainRow(stage, name, name == found.chosen, reason, problem, found.seconds.get(name), measured))
+        reason = refusal or (f"{TORCH} computes this layer" if by_torch else _reason(found, name, wanted))
+        chosen = name == found.chosen and not by_torch
+        rows.append(ExplainRow(stage, name, chosen, reason, problem, found.seconds.get(name), measured))
+    if weighing is not None:
+        plain = _plain(problem, weighing)
+        predicted = None if weighing.torch is None else predict_torch(plain)
+        measured = in_turns([torch_call(plain)])[0] if measure else None
+        rows.append(ExplainRow(stage, TORCH, by_torch, _torch_reason(weighing), plain, predicted, measured))
     return rows
+
+
+def _plain(problem: Problem | MixProblem, weighing: Weighing) -> Problem:
+    """The same pass as torch gets it."""
+    return next(plain for plain in weighing.plain if plain.operator == problem.operator)
+
+
+def _torch_reason(weighing: Weighing) -> str:
+    if weighing.engines is None or weighing.torch is None:
+        return "no compiled engine can"
+    ratio = weighing.torch / weighing.engines
+    if weighing.engine_is_faster:
+        return f"expected to take {ratio:.3g} times as long over all passes"
+    return f"engines are expected to take {1 / ratio:.3g} times as long over all passes"
 
 
 def _reason(found: Survey, name: str, wanted: str) -> str:

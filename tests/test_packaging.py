@@ -129,8 +129,9 @@ def test_kernels_of_an_instruction_set_share_no_symbol(wheel: Path, isa: str) ->
     if not found:
         pytest.skip(f"{isa} is not built for this processor's architecture")
     newest = max(found, key=lambda path: path.stat().st_mtime)
-    listed = command("nm", "--demangle", "--defined-only", "--extern-only", str(newest), cwd=ROOT)
+    listed = command("nm", "--defined-only", "--extern-only", str(newest), cwd=ROOT)
     assert listed.returncode == 0, listed.stderr
     names = [line.split(" ", 2)[2] for line in listed.stdout.splitlines()]
     assert names
-    assert not [name for name in names if f"dash::{isa}::" not in name]
+    inside = f"4dash{len(isa)}{isa}"  # namespace dash::<isa> as compilers spell it; tools fail to spell long names out
+    assert not [name for name in names if inside not in name]

@@ -1,92 +1,52 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`python -m bench layers`, `steps` or `targets`: measure, print the tables, keep them in bench/results.
 
-`targets` measures nothing: it weighs again what the other two left.
+Rows are kept as soon as they are measured; `--resume` takes up a run that was cut off. `targets` measures nothing: it
+weighs again what whole runs of the other two left.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
-from . import measure_kernels as kernels
-from . import plot, tables
-from .gate import WrongResult
-from .layers import all_layers, quick_layers
-from .machine import facts
-from .measure_layers import measure_layer
-from .measure_steps import measure_task
-from .results import Row, Run
+from . import bound_tables, plot, tables
+from .results import Run
+from .runs import Order, OtherRun, take
 from .targets import verdicts
 from .tasks import TASKS
-from .work import peaks
 
 RESULTS = Path(__file__).parent / "results"
-LAPS, QUICK_LAPS = 15, 5
-
-Measurement = tuple[str, str, Callable[[int], Row]]
-"""The task, the name, and what measures it in so many laps."""
+ENDINGS = {"json": ".json", "csv": ".csv", "times": ".md", "bounds": "-bounds.md", "picture": ".png"}
 
 
-def layers(quick: bool) -> Iterator[Measurement]:
-    for layer in quick_layers() if quick else all_layers():
-        yield layer.task, layer.name, partial(measure_layer, layer)
-    for layer in kernels.CANDIDATES:
-        yield layer.task, layer.name, partial(kernels.measure_candidates, layer)
-    for layer in kernels.QUICK_KERNELS if quick else kernels.KERNELS:
-        yield layer.task, layer.name, partial(kernels.measure_kernel, layer)
-
-
-def steps(quick: bool) -> Iterator[Measurement]:
-    for task in TASKS:
-        if task.quick or not quick:
-            yield task.name, task.name, partial(measure_task, task)
-
-
-def measure(what: str, quick: bool, only: Sequence[str]) -> Run:
-    """Measures everything, or the tasks named; says on standard error how far it is."""
-    best = peaks()
-    rows, failed = [], []
-    for task, name, function in {"layers": layers, "steps": steps}[what](quick):
-        if only and task not in only:
-            continue
-        start = time.perf_counter()
-        try:
-            rows.append(function(QUICK_LAPS if quick else LAPS))
-        except (WrongResult, RuntimeError, MemoryError) as error:  # the others are worth their minutes all the same
-            failed.append(f"{name}: {error}")
-        print(f"{time.perf_counter() - start:6.1f} s  {name}", file=sys.stderr, flush=True)
-    best = {name: max(value, best[name]) for name, value in peaks().items()}
-    arguments = [*(["--quick"] if quick else []), *(f"--task {task}" for task in only)]
-    command = f"make bench-{what}" + (f' BENCH="{" ".join(arguments)}"' if arguments else "")
-    return Run(command, not (quick or only), facts(), best, tuple(rows), tuple(failed))
-
-
-def kept(what: str) -> Run | None:
-    path = RESULTS / f"{what}.json"
+def kept(stem: str) -> Run | None:
+    path = RESULTS / f"{stem}.json"
     return Run.load(path) if path.exists() else None
 
 
 def weigh(runs: dict[str, Run | None]) -> str:
-    """The table of targets, with the runs it comes from."""
+    """The targets, with the runs they are weighed against."""
     origins = [tables.origin(run) for run in runs.values() if run]
     found = verdicts(runs["layers"], runs["steps"])
-    return "\n\n".join([tables.render(tables.target_table(found)), *origins]) + "\n"
+    return "\n\n".join([tables.targets_markdown(found), *origins]) + "\n"
+
+
+def files(stem: str) -> dict[str, Path]:
+    """What is written of one run."""
+    return {what: RESULTS / f"{stem}{ending}" for what, ending in ENDINGS.items()}
 
 
 def write(stem: str, run: Run) -> list[Path]:
     """Everything about one run."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    paths = [RESULTS / f"{stem}.{ending}" for ending in ("json", "csv", "md", "png")]
-    run.save(paths[0])
-    paths[1].write_text(tables.csv_text(run))
-    paths[2].write_text(tables.markdown(run))
-    plot.save(run, paths[3])
-    return paths
+    paths = files(stem)
+    run.save(paths["json"])
+    paths["csv"].write_text(tables.csv_text(run))
+    paths["times"].write_text(tables.markdown(run))
+    paths["bounds"].write_text(bound_tables.markdown(run))
+    plot.save(run, paths["picture"])
+    return list(paths.values())
 
 
 def write_targets(runs: dict[str, Run | None]) -> list[Path]:
@@ -96,6 +56,22 @@ def write_targets(runs: dict[str, Run | None]) -> list[Path]:
     return paths
 
 
+def measure(order: Order, resume: bool) -> tuple[Run | None, bool]:
+    """The run, saved after every row, and whether it came to its end."""
+    path = files(order.stem)["json"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = kept(order.stem) if resume else None
+    if resume and before is None:
+        print(f"nothing to resume: there is no {path}", file=sys.stderr)
+    run = None
+    try:
+        for run in take(order, before):
+            run.save(path)
+    except KeyboardInterrupt:
+        return run, False
+    return run, True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("what", choices=("layers", "steps", "targets"))
@@ -103,23 +79,35 @@ def main() -> None:
     parser.add_argument(
         "--task", action="append", default=[], choices=[t.name for t in TASKS], help="only this one (again for more)"
     )
+    parser.add_argument("--resume", action="store_true", help="keep the rows of the same command, machine and commit")
     options = parser.parse_args()
+    runs = {what: kept(what) for what in ("layers", "steps")}
+    finished = True
     if options.what == "targets":
-        runs = {what: kept(what) for what in ("layers", "steps")}
         paths = write_targets(runs)
     else:
-        run = measure(options.what, options.quick, options.task)
+        order = Order(options.what, options.quick, tuple(options.task))
+        try:
+            run, finished = measure(order, options.resume)
+        except OtherRun as error:
+            parser.error(f"cannot resume: {error}; without --resume all rows are measured anew")
+        if run is None:
+            sys.exit("cut off before the first row")
         print(tables.markdown(run))
         if run.whole:
             paths = write(options.what, run)
-            runs = {what: kept(what) for what in ("layers", "steps")}
+            runs[options.what] = run
             paths += write_targets(runs)
+            for path in files(order.stem).values():
+                path.unlink(missing_ok=True)
         else:  # looked at, not kept
-            runs = {what: run if what == options.what else None for what in ("layers", "steps")}
-            paths = write(f"quick-{options.what}", run)
+            runs = {what: run if what == options.what else None for what in runs}
+            paths = write(order.stem, run)
     print(weigh(runs))
     for path in paths:
         print(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    if not finished:
+        sys.exit("cut off: call it again with --resume")
     if any(run and run.failed for run in runs.values()):
         sys.exit(1)
 

@@ -16,6 +16,7 @@ from dash_kernels import _machine
 from dash_kernels._load import LIBRARY
 
 ROOT = Path(__file__).resolve().parent.parent
+CHANGED = "with changes"
 
 
 def facts() -> dict[str, str]:
@@ -40,8 +41,9 @@ def compiler() -> str:
 
 
 def commit() -> str:
-    """The commit, marked where the working tree differs from it."""
-    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if git("status", "--porcelain", "-uno") else "")
+    """The commit, marked where the working tree differs from it; results that were just written make no difference."""
+    changed = git("status", "--porcelain", "-uno", "--", ".", ":!bench/results")
+    return git("rev-parse", "--short=12", "HEAD") + (f" {CHANGED}" if changed else "")
 
 
 def git(*arguments: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from . import stages
 from .gate import WrongResult, check, check_engine
 from .layers import Layer
 from .results import Row
@@ -46,7 +47,9 @@ def measure_candidates(layer: Layer, laps: int) -> Row:
     for contestant, computed in zip(pair, (layer, alone), strict=True):
         check_engine(computed, contestant)
         check(computed, contestant)
-    return Row(MANY_CANDIDATES, layer.task, layer.name, layer.batch, contest(pair, [], laps))
+    timed = contest(pair, [], laps)
+    inside = {contestant.label: stages.measure(contestant) for contestant in pair}
+    return Row(MANY_CANDIDATES, layer.task, layer.name, layer.batch, timed, stages=inside)
 
 
 def measure_kernel(layer: Layer, laps: int) -> Row:
@@ -69,6 +72,10 @@ def measure_kernel(layer: Layer, laps: int) -> Row:
             packages.append(LayerContestant(name, layer, batch))
         except (ImportError, RuntimeError, TypeError, ValueError, WrongResult) as error:  # somebody else's code
             absent[name] = f"does not work: {str(error).splitlines()[0]}"
-    kernel = f"k={layer.kernel_sizes[0]}, d={layer.dilations[0]}"
     timed = contest(main, packages, laps, BUDGET)
-    return Row(LARGE_KERNEL, layer.task, f"{layer.name}, {kernel}", layer.batch, timed, absent)
+    inside = {DK_CONV: stages.measure(main[0])}
+    return Row(LARGE_KERNEL, layer.task, kernel_name(layer), layer.batch, timed, absent, inside)
+
+
+def kernel_name(layer: Layer) -> str:
+    return f"{layer.name}, k={layer.kernel_sizes[0]}, d={layer.dilations[0]}"

@@ -35,7 +35,7 @@ def measure_layer(layer: Layer, laps: int) -> Row:
     check(layer, main, *(LayerContestant(name, layer, 1) for name in run))
     slow = [LayerContestant(name, layer, batch, faster_format(name, layer, batch)) for name, batch in run.items()]
     timed = contest([main, *plain_pair(layer, layer.batch)], slow, laps, BUDGET)
-    return Row(layer.kind, layer.task, layer.name, layer.batch, timed, absent, stages.measure(main))
+    return Row(layer.kind, layer.task, layer.name, layer.batch, timed, absent, {MIXED_CONV: stages.measure(main)})
 
 
 def affordable(name: str, layer: Layer) -> int:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from dash_search import Config
 from dash_search.stages import SearchSteps, build_supernet
 
-from .memory import peak
-from .results import PLAIN, Row
+from . import stages
+from .memory import measure_memory
+from .results import PLAIN, Memory, Row
 from .tasks import Task
 from .timing import FORMATS, Contestant, contest, trial
 
@@ -89,26 +90,26 @@ def measure_task(task: Task, laps: int) -> Row:
     The search step and the faster plain step decide, and alternate in every lap.
     """
     batch = task.batch
-    memory = peaks(task, batch)
+    memory = all_memory(task, batch)
     while memory is None:
         batch //= 2
-        memory = peaks(task, batch)
-    cut = "" if batch == task.batch else f" (cut from {task.batch} for memory)"
-    name = f"{task.name}: {batch}{cut}, {'×'.join(map(str, task.shape))}"
+        memory = all_memory(task, batch)
     auto, never, *plain = (StepContestant(column, task, batch) for column in columns(task))
     if len(plain) > 1:
         plain.sort(key=trial)
     timed = contest([auto, plain[0]], [never, *plain[1:]], laps, BUDGET)
+    timed = {column: timed[column] for column in columns(task)}
     absent = {column: "torch has no such format for sequences" for column in PLAINS if column not in columns(task)}
-    return Row(STEP, task.name, name, task.batch, {c: timed[c] for c in columns(task)}, absent, memory=memory)
+    inside = {AUTO: stages.together(stages.measure(auto))}
+    return Row(STEP, task.name, task.title, task.batch, timed, absent, inside, memory)
 
 
-def peaks(task: Task, batch: int) -> dict[str, int] | None:
-    """Peak memory of a step of each; None if one runs out of it."""
+def all_memory(task: Task, batch: int) -> dict[str, Memory] | None:
+    """What a step of each takes; None if one has not enough."""
     found = {}
     for column in columns(task):
-        bytes_ = peak(task.name, column, batch)
-        if bytes_ is None:
+        memory = measure_memory(task.name, column, batch)
+        if memory is None:
             return None
-        found[column] = bytes_
+        found[column] = memory
     return found

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .timing import Ratio, Timed, median, ratio
+from .work import Work
 
 PLAIN = "plain"
 """Columns of the plain convolution, or network, begin with it, and name its memory format."""
@@ -18,24 +20,41 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Stage:
-    """One operator within a step.
+    """An operator within a step, or all its calls together.
 
     Attributes:
         name: Of the operator.
         engine: Who computed it.
         seconds: Median.
-        flops, bytes: The arithmetic it takes that engine, by `work.py`, and the memory that must be moved.
+        work: What it takes that engine, by `work.py`.
     """
 
     name: str
     engine: str
     seconds: float
-    flops: float
-    bytes: float
+    work: Work
 
-    def bounds(self, peaks: Mapping[str, float]) -> tuple[float, float]:
-        """Seconds that the arithmetic alone, and the memory alone, would take at the machine's peaks."""
-        return self.flops / peaks["flops"], self.bytes / peaks["bytes"]
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak of a step above its start, and what they are.
+
+    Attributes:
+        peak: All of them.
+        activations: What autograd keeps for the backward pass that has a value per sample.
+        taps: The rest of what it keeps: weights on the tap lattice, statistics.
+        workspace: The library's.
+    """
+
+    peak: int
+    activations: int
+    taps: int
+    workspace: int
+
+    @property
+    def rest(self) -> int:
+        """Gradients on their way, torch's scratch memory, whatever comes and goes."""
+        return self.peak - self.activations - self.taps - self.workspace
 
 
 @dataclass(frozen=True)
@@ -48,8 +67,8 @@ class Row:
         batch: What a step takes in the search; a contestant with another batch gets no verdict.
         timed: The contestants by column; the first is the one that the others are rivals of.
         absent: Why others were not timed, by column.
-        stages: The operators within a step of the first.
-        memory: Bytes at the peak of a step above its start, by column.
+        stages: The operators within a step, by column of those that were looked into.
+        memory: What a step takes above its start, by column.
     """
 
     kind: str
@@ -58,17 +77,26 @@ class Row:
     batch: int
     timed: Mapping[str, Timed]
     absent: Mapping[str, str] = field(default_factory=dict)
-    stages: tuple[Stage, ...] = ()
-    memory: Mapping[str, int] = field(default_factory=dict)
+    stages: Mapping[str, tuple[Stage, ...]] = field(default_factory=dict)
+    memory: Mapping[str, Memory] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """No other row of a run has it."""
+        return self.kind, self.name
 
     @property
     def main(self) -> str:
         return next(iter(self.timed))
 
+    @property
+    def plains(self) -> list[str]:
+        """The columns of the plain one."""
+        return [column for column in self.timed if column.startswith(PLAIN)]
+
     def faster_plain(self) -> str:
         """The column of the plain one that is faster here."""
-        plain = [column for column in self.timed if column.startswith(PLAIN)]
-        return min(plain, key=lambda column: median(self.timed[column].both))
+        return min(self.plains, key=lambda column: median(self.timed[column].both))
 
     def pair(self, above: str, below: str) -> tuple[list[float], list[float]] | None:
         """Both contestants' steps; None where one was not timed or had another batch than the search."""
@@ -93,6 +121,7 @@ class Run:
         peaks: "flops" and "bytes" per second, measured in the same run.
         rows: Layers or steps.
         failed: What computed something else, and so was not timed.
+        sittings: How often it was begun or resumed.
     """
 
     command: str
@@ -101,6 +130,7 @@ class Run:
     peaks: Mapping[str, float]
     rows: tuple[Row, ...]
     failed: tuple[str, ...] = ()
+    sittings: int = 1
 
     def of_kind(self, kind: str) -> list[Row]:
         return [row for row in self.rows if row.kind == kind]
@@ -109,11 +139,13 @@ class Run:
         return list(dict.fromkeys(row.kind for row in self.rows))
 
     def save(self, path: Path) -> None:
-        """As JSON, a line per row."""
+        """As JSON, a line per row. Who cuts this short leaves the file as it was."""
         data = dataclasses.asdict(self)
         rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in data.pop("rows"))
         head = "".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in data.items())
-        path.write_text(f'{{\n{head}"rows": [\n{rows}\n]\n}}\n')
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(f'{{\n{head}"rows": [\n{rows}\n]\n}}\n')
+        os.replace(unfinished, path)
 
     @classmethod
     def load(cls, path: Path) -> Run:
@@ -127,4 +159,9 @@ def _row(data: dict[str, Any]) -> Row:
         column: Timed(**{**steps, "forward": tuple(steps["forward"]), "backward": tuple(steps["backward"])})
         for column, steps in data["timed"].items()
     }
-    return Row(**{**data, "timed": timed, "stages": tuple(Stage(**stage) for stage in data["stages"])})
+    stages = {
+        column: tuple(Stage(**{**stage, "work": Work(**stage["work"])}) for stage in found)
+        for column, found in data["stages"].items()
+    }
+    memory = {column: Memory(**found) for column, found in data["memory"].items()}
+    return Row(**{**data, "timed": timed, "stages": stages, "memory": memory})

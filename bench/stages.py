@@ -7,6 +7,7 @@ Where nobody watches, engines may compute both gradients of the mixing in one pa
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from dash_kernels.ops._register import DESCRIBE
 
 from .results import Stage
 from .timing import Contestant, median
-from .work import flops
+from .work import work
 
 CALLS = 3
 
@@ -54,6 +55,17 @@ def measure(contestant: Contestant) -> tuple[Stage, ...]:
             seconds.append(time.perf_counter() - start)
         if isinstance(problem, MixProblem):  # weights whose tap reaches no pixel are neither read nor summed
             problem = replace(problem, packed=sum(tap >= 0 for tap in args[2]))
-        work = flops(problem, engine.name), problem.moved_bytes
-        stages.append(Stage(problem.operator, engine.name, round(median(seconds[1:]), 7), *work))
+        stages.append(Stage(problem.operator, engine.name, round(median(seconds[1:]), 7), work(problem, engine.name)))
     return tuple(stages)
+
+
+def together(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """One for all calls of an operator by an engine."""
+    found: dict[tuple[str, str], Stage] = {}
+    for stage in stages:
+        before = found.get((stage.name, stage.engine))
+        if before is not None:
+            seconds = round(before.seconds + stage.seconds, 7)
+            stage = replace(stage, seconds=seconds, work=before.work + stage.work)
+        found[stage.name, stage.engine] = stage
+    return tuple(found.values())

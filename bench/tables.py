@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run as markdown and as CSV."""
+"""A run and the verdicts as markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .measure_kernels import LARGE_KERNEL, MANY, MANY_CANDIDATES, WIDEST
 from .measure_steps import AUTO, NEVER, STEP
-from .results import Row, Run, Stage
+from .results import Row, Run
 from .rivals import DK_CONV, MIXED_CONV, MIXED_RESULTS
-from .targets import CONTIGUOUS, FASTER, Verdict, interval, memory_ratio, number, pair, percent
+from .targets import CONTIGUOUS, FASTER, Verdict, interval, memory_ratio, number, pair
 from .timing import Timed, mean_ratio, median
 
 TITLES = {
@@ -35,22 +35,31 @@ of medians of both together, with 95 % bootstrap intervals, and their geometric 
 Milliseconds move with the machine: compare ratios. "(3×)": a rival had so few turns, because it is slow. "batch n": it
 had less than the whole batch, and gets no ratio.
 """
-STAGES = """\
-GFLOP/s and GB/s by the formulas in `bench/work.py`, and how near that is to the nearer of the two peaks, which were
-measured in the same run: {flops:.0f} GFLOP/s (a matrix product) and {bytes:.1f} GB/s (a copy). A: arithmetic is the
-nearer one, B: memory. An operator whose operands are in cache can exceed the second.
+MEMORY = """\
+Memory of a step at its peak, above its start, and what it is then: activations and taps are what autograd keeps for the
+backward pass with and without a value per sample, the workspace is the library's (all of it, idle or not), the rest are
+gradients on their way and scratch memory of torch.
 """
+BOUNDS = """\
+## What bounds those that are missed
+
+Means over the rows that count (where each row is to keep a limit, those that miss it): the share of a step that its
+operators take; what their work would take at the peaks of the machine, in all and by part (see `*-bounds.md`, row by
+row); what a step takes outside of them; how many rows are bound by what; and, with the faster plain one below, what the
+operators would take at the peaks and what is outside of them.
+"""
+PART = '**Only a part of the run was measured ("whole": false): no target gets a verdict from it.**\n'
 
 
 def markdown(run: Run) -> str:
     """All tables of a run."""
-    parts = [HEAD]
+    parts = [] if run.whole else [PART]
+    parts.append(HEAD)
     for kind in run.kinds():
         rows = run.of_kind(kind)
         parts += [f"## {TITLES[kind]}\n", render(times(kind, rows))]
-        if any(row.stages for row in rows):
-            peaks = {name: value / 1e9 for name, value in run.peaks.items()}
-            parts += [STAGES.format(**peaks), render(stage_table(run, rows))]
+        if any(row.memory for row in rows):
+            parts += [MEMORY, render(memory_table(rows))]
     if run.failed:
         parts.append("Not timed:\n" + "".join(f"- {line}\n" for line in run.failed))
     return f"# {run.command}\n\n" + "\n".join(parts) + f"\n{origin(run)}\n"
@@ -58,7 +67,8 @@ def markdown(run: Run) -> str:
 
 def origin(run: Run) -> str:
     facts = "; ".join(f"{name}: {value}" for name, value in run.machine.items())
-    return f"{facts}. Command: `{run.command}`."
+    sittings = f" In {run.sittings} sittings." if run.sittings > 1 else ""
+    return f"{facts}. Command: `{run.command}`.{sittings}"
 
 
 def times(kind: str, rows: Sequence[Row]) -> list[list[str]]:
@@ -76,12 +86,17 @@ def times(kind: str, rows: Sequence[Row]) -> list[list[str]]:
             collected += [found] if found else []
         lines.append([row.name, *cells])
     lines.append(["geometric mean", *[""] * len(columns), *(mean_cell(found) for found in means)])
-    if any(row.memory for row in rows):
-        lines[0] += ["peak memory, MiB", "memory of search step ÷ plain"]
-        for line, row in zip(lines[1:], rows, strict=False):
-            mebibytes = ", ".join(f"{column} {bytes_ / 2**20:.0f}" for column, bytes_ in row.memory.items())
-            line += [mebibytes, number(memory_ratio(row))]
-        lines[-1] += ["", ""]
+    return lines
+
+
+def memory_table(rows: Sequence[Row]) -> list[list[str]]:
+    """A line per step, and the ratio beside that of the search."""
+    names = ["peak", "activations", "taps", "workspace", "rest"]
+    lines = [["MiB", "", *names, f"{AUTO} ÷ plain"]]
+    for row in rows:
+        for column, memory in row.memory.items():
+            ratio = number(memory_ratio(row)) if column == AUTO else ""
+            lines.append([row.name, column, *(f"{getattr(memory, name) / 2**20:.0f}" for name in names), ratio])
     return lines
 
 
@@ -96,26 +111,26 @@ def mean_cell(pairs: Sequence[tuple[list[float], list[float]]]) -> str:
     return f"{interval(mean_ratio(pairs))} of {len(pairs)}" if pairs else "–"
 
 
-def stage_table(run: Run, rows: Sequence[Row]) -> list[list[str]]:
-    names = list(dict.fromkeys(stage.name for row in rows for stage in row.stages))
-    lines = [["operator: ms, GFLOP/s, GB/s, share of peak", *names]]
-    for row in rows:
-        stages = {stage.name: stage for stage in row.stages}
-        lines.append([row.name, *(stage_cell(run, stages[name]) if name in stages else "–" for name in names)])
-    return lines
-
-
-def stage_cell(run: Run, stage: Stage) -> str:
-    arithmetic, memory = stage.bounds(run.peaks)
-    nearer = f"{percent(max(arithmetic, memory) / stage.seconds)} {'A' if arithmetic >= memory else 'B'}"
-    rates = f"{number(stage.flops / stage.seconds / 1e9)}, {number(stage.bytes / stage.seconds / 1e9)}"
-    engine = "" if stage.engine == "fourier" else f" ({stage.engine})"
-    return f"{number(1e3 * stage.seconds)}, {rates}, {nearer}{engine}"
+def targets_markdown(found: Sequence[Verdict]) -> str:
+    """The verdicts; what bounds those that are missed; the rows to blame where each one counts."""
+    parts = [render(target_table(found))]
+    missed = [verdict for verdict in found if verdict.met is False]
+    names = list(dict.fromkeys(name for verdict in missed for name in verdict.parts))
+    if names:
+        lines = [[v.name, v.what, v.far, *(v.parts.get(name, "–") for name in names)] for v in missed]
+        parts.append(BOUNDS + "\n" + render([["", "what", "misses by", *names], *lines]))
+    parts += [f"- {v.name}, {v.what}: {note}.\n" for v in missed for note in v.notes]
+    rows = [[verdict.name, verdict.what, *row] for verdict in missed for row in verdict.missed]
+    if rows:
+        parts.append(
+            "## Rows that miss a target for each\n\n" + render([["", "what", "row", "measured", "limit"], *rows])
+        )
+    return "\n".join(parts)
 
 
 def target_table(found: Sequence[Verdict]) -> list[list[str]]:
-    lines = [["", "what", "target", "measured", "verdict", "note"]]
-    return lines + [[v.name, v.what, v.target or "–", v.value, v.word(), v.note] for v in found]
+    lines = [["", "what", "target", "measured", "verdict"]]
+    return lines + [[v.name, v.what, v.target or "–", v.value, v.word()] for v in found]
 
 
 def render(lines: Sequence[Sequence[str]]) -> str:
@@ -132,23 +147,29 @@ def csv_text(run: Run) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["kind", "row", "batch", "column", "batch of column", "memory format", "steps", "forward s", "backward s",
-         "engine", "flops", "bytes", "peak memory bytes"]
+         "engine", "flops of products", "flops of transforms", "bytes", "peak memory bytes"]
     )  # fmt: skip
     for row in run.rows:
         start = [row.kind, row.name, row.batch]
         for column, t in row.timed.items():
             seconds = [round(median(t.forward), 7), round(median(t.backward), 7)]
             place = [column, t.batch, t.memory_format, len(t.forward)]
-            writer.writerow([*start, *place, *seconds, "", "", "", row.memory.get(column, "")])
-        for stage in row.stages:
-            writer.writerow(
-                [*start, stage.name, row.batch, "", "", stage.seconds, "", stage.engine, round(stage.flops),
-                 round(stage.bytes), ""]
-            )  # fmt: skip
+            peak = row.memory[column].peak if column in row.memory else ""
+            writer.writerow([*start, *place, *seconds, "", "", "", "", peak])
+        for column, stages in row.stages.items():
+            for stage in stages:
+                work = [round(amount) for amount in (stage.work.products, stage.work.transforms, stage.work.bytes)]
+                place = [f"{column}: {stage.name}", row.batch, "", ""]
+                writer.writerow([*start, *place, stage.seconds, "", stage.engine, *work, ""])
     return out.getvalue()
 
 
 def targets_csv(found: Sequence[Verdict]) -> str:
+    head, *lines = target_table(found)
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(target_table(found))
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*head, "misses by", "what bounds it"])
+    for line, v in zip(lines, found, strict=True):
+        parts = [f"{name} {value}" for name, value in v.parts.items()]
+        writer.writerow([*line, v.far, "; ".join([*parts, *v.notes])])
     return out.getvalue()

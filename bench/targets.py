@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import mean
 
+from . import bounds
 from .measure_kernels import LARGE_KERNEL, MANY, MANY_CANDIDATES, WIDEST
 from .measure_steps import AUTO, NEVER, STEP
 from .results import Row, Run
 from .rivals import DK_CONV, MIXED_CONV, MIXED_RESULTS
-from .timing import Ratio, geometric_mean, mean_ratio, median
+from .timing import Ratio, geometric_mean, mean_ratio
 
 CONTIGUOUS = "plain, contiguous"
 FASTER = "plain, the faster"
@@ -31,7 +31,11 @@ class Verdict:
         target: What it should be; empty where it only stands beside a target.
         value: What it is.
         met: None where there is no verdict.
-        note: Why there is none, or by how much the target is missed and by whom.
+        why: Why there is none.
+        far: By how much the target is missed.
+        parts: What holds the figure back, as :func:`.bounds.summary` has it.
+        notes: The same row by row, for what those parts do not tell.
+        missed: Rows that miss it, each with its figure and its limit.
     """
 
     name: str
@@ -39,10 +43,16 @@ class Verdict:
     target: str
     value: str
     met: bool | None
-    note: str = ""
+    why: str = ""
+    far: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    missed: tuple[tuple[str, str, str], ...] = ()
 
     def word(self) -> str:
-        return {True: "met", False: "missed", None: "–" if not self.target else "no verdict"}[self.met]
+        if self.met is None:
+            return ": ".join(filter(None, ("no verdict" if self.target else "–", self.why)))
+        return "met" if self.met else "missed"
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,10 @@ class Target:
         others = "".join(f" ({task} {number(limit)})" for task, limit in self.other.items())
         return f"{'≥' if self.least else '≤'} {number(self.limit)}{others}"
 
-    def met_by(self, value: float, task: str = "") -> bool:
-        limit = self.other.get(task, self.limit)
+    def limit_of(self, row: Row) -> float | None:
+        return self.other.get(row.task, self.limit)
+
+    def met_by(self, value: float, limit: float | None) -> bool:
         return limit is None or (value >= limit if self.least else value <= limit)
 
 
@@ -129,39 +141,59 @@ def weigh(target: Target, run: Run | None) -> Verdict:
     rows = [] if run is None else run.of_kind(target.kind)
     pairs = [(row, found) for row in rows if (found := pair(row, target.above, target.below))]
     doubt = why_none(run, rows, len(pairs))
-    if not pairs:
+    if run is None or not pairs:
         return Verdict(target.name, target.what, target.text(), "–", None, doubt)
+    ratios = [(row, mean_ratio([found]).value) for row, found in pairs]
+    missing = [(row, value) for row, value in ratios if not target.met_by(value, target.limit_of(row))]
     if target.each:
-        ratios = [(row, mean_ratio([found]).value) for row, found in pairs]
         value = f"{number(min(r for _, r in ratios))} to {number(max(r for _, r in ratios))}, {len(ratios)} rows"
-        missed = [f"{row.name} {number(r)}" for row, r in ratios if not target.met_by(r, row.task)]
-        met, note = not missed, f"{len(missed)} of {len(ratios)} miss it: {'; '.join(missed)}"
+        met, far = not missing, f"{len(missing)} of {len(ratios)} rows miss it"
     else:
         middle = mean_ratio([found for _, found in pairs])
         value = f"{interval(middle)}, {len(pairs)} rows"
-        met, note = target.met_by(middle.value), f"{number(middle.value / (target.limit or 1))} times the target"
-    note = "" if met else "; ".join(filter(None, (note, bounds(run, [row for row, _ in pairs]))))
+        met = target.met_by(middle.value, target.limit)
+        far = f"{number(middle.value / (target.limit or 1))} times the target"
     decided = None if doubt or target.limit is None else met
-    return Verdict(target.name, target.what, target.text(), value, decided, doubt or note)
+    if decided is not False:
+        return Verdict(target.name, target.what, target.text(), value, decided, doubt)
+    guilty = [row for row, _ in missing] if target.each else [row for row, _ in pairs]
+    notes = tuple(filter(None, (bounds.difference(row, target.above, target.below) for row in guilty)))
+    missed = [(row.name, number(r), number(target.limit_of(row) or 0)) for row, r in missing] if target.each else []
+    parts = bounds.summary(guilty, run.peaks)
+    return Verdict(
+        target.name, target.what, target.text(), value, False, far=far, parts=parts, notes=notes, missed=tuple(missed)
+    )
 
 
 def weigh_memory(run: Run | None) -> Verdict:
     """P6: the search step beside the plain one in the format that takes less."""
     rows = [] if run is None else run.of_kind(STEP)
-    ratios = {row.task: memory_ratio(row) for row in rows}
+    ratios = [(row, memory_ratio(row)) for row in rows]
     what, text = "peak memory of a search step ÷ plain, each", f"≤ {MEMORY_LIMIT}"
     doubt = why_none(run, rows, sum(row.timed[AUTO].batch == row.batch for row in rows))
     if not ratios:
         return Verdict("P6", what, text, "–", None, doubt)
-    mean_of_all = number(geometric_mean([*ratios.values()]))
-    value = f"{number(min(ratios.values()))} to {number(max(ratios.values()))}, mean {mean_of_all}"
-    over = [f"{task} {number(r)}" for task, r in ratios.items() if r > MEMORY_LIMIT]
-    note = f"{len(over)} of {len(ratios)} miss it: {'; '.join(over)}" if over else ""
-    return Verdict("P6", what, text, value, None if doubt else not over, doubt or note)
+    values = [value for _, value in ratios]
+    value = f"{number(min(values))} to {number(max(values))}, mean {number(geometric_mean(values))}"
+    over = [(row, value) for row, value in ratios if value > MEMORY_LIMIT]
+    if doubt or not over:
+        return Verdict("P6", what, text, value, None if doubt else True, doubt)
+    notes = tuple(
+        f"{row.task}: {bounds.consists(AUTO, row.memory[AUTO])}; {bounds.consists(plain, row.memory[plain])}"
+        for row, plain in ((row, smaller_plain(row)) for row, _ in over)
+    )
+    missed = tuple((row.name, number(r), number(MEMORY_LIMIT)) for row, r in over)
+    far = f"{len(over)} of {len(ratios)} rows miss it"
+    return Verdict("P6", what, text, value, False, far=far, notes=notes, missed=missed)
 
 
 def memory_ratio(row: Row) -> float:
-    return row.memory[AUTO] / min(bytes_ for column, bytes_ in row.memory.items() if column.startswith("plain"))
+    return row.memory[AUTO].peak / row.memory[smaller_plain(row)].peak
+
+
+def smaller_plain(row: Row) -> str:
+    """The column of the plain step that takes less memory."""
+    return min(row.plains, key=lambda column: row.memory[column].peak)
 
 
 def why_none(run: Run | None, rows: Sequence[Row], decided: int) -> str:
@@ -175,34 +207,6 @@ def why_none(run: Run | None, rows: Sequence[Row], decided: int) -> str:
     return "" if decided == len(rows) else f"{len(rows) - decided} of {len(rows)} with a smaller batch, or not run"
 
 
-def bounds(run: Run | None, rows: Sequence[Row]) -> str:
-    """What holds the steps of these rows back, from the stages' work and the machine's peaks; empty without stages."""
-    rows = [row for row in rows if row.stages]
-    if run is None or not rows:
-        return ""
-    peaks = run.peaks
-    seconds = [median(row.timed[row.main].both) for row in rows]
-    inside = [sum(stage.seconds for stage in row.stages) for row in rows]
-    floors = [sum(max(stage.bounds(peaks)) for stage in row.stages) for row in rows]
-    by_arithmetic = [sum(s.seconds for s in row.stages if s.bounds(peaks)[0] >= s.bounds(peaks)[1]) for row in rows]
-    plain = [median(row.timed[row.faster_plain()].both) for row in rows]
-    possible = number(geometric_mean(quotients(floors, plain)))
-    return (
-        f"arithmetic bounds {share(by_arithmetic, inside)} of the operators' time, memory the rest; at the peaks they "
-        f"would take {share(floors, seconds)} of the step, {possible} times the faster plain one; "
-        f"{percent(1 - mean(quotients(inside, seconds)))} of the step is outside of them"
-    )
-
-
-def quotients(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    return [a / b for a, b in zip(above, below, strict=True)]
-
-
-def share(parts: Sequence[float], wholes: Sequence[float]) -> str:
-    """The mean of the quotients, so that every layer counts alike."""
-    return percent(mean(quotients(parts, wholes)))
-
-
 def interval(found: Ratio) -> str:
     return f"{number(found.value)} ({number(found.low)}–{number(found.high)})"
 
@@ -210,7 +214,3 @@ def interval(found: Ratio) -> str:
 def number(value: float) -> str:
     """Three significant digits, never an exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

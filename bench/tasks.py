@@ -93,6 +93,11 @@ class Task:
     dilations: tuple[int, ...] = D
     quick: bool = False
 
+    @property
+    def title(self) -> str:
+        """The name of its step."""
+        return f"{self.name}: {self.batch}, {'×'.join(map(str, self.shape))}"
+
     def backbone(self) -> nn.Module:
         """The network that DASH searches: WRN-16-1 for maps, ResNet1D for sequences."""
         if len(self.shape) == 2:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -14,34 +15,88 @@ from dash_kernels.engines.fourier import plan
 from dash_kernels.taps import outputs_reached
 
 
-def flops(problem: Problem | MixProblem, engine: str) -> float:
-    r"""Additions and multiplications of a stage, counted as one would do it by hand the way its engine does.
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        products: Additions and multiplications of sums of products: over channels, over taps, of mixtures.
+        transforms: Additions and multiplications of transforms.
+        bytes: Memory that must be moved.
+    """
+
+    products: float
+    transforms: float
+    bytes: float
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.products + other.products, self.transforms + other.transforms, self.bytes + other.bytes)
+
+    @property
+    def flops(self) -> float:
+        return self.products + self.transforms
+
+    def floors(self, peaks: Mapping[str, float]) -> tuple[float, float, float]:
+        """Seconds that the memory, the products and the transforms alone would take at the machine's peaks."""
+        return self.bytes / peaks["bytes"], self.products / peaks["flops"], self.transforms / peaks["flops"]
+
+    def floor(self, peaks: Mapping[str, float]) -> float:
+        """Seconds that all of it would take: arithmetic takes turns, memory is moved meanwhile."""
+        memory, products, transforms = self.floors(peaks)
+        return max(memory, products + transforms)
+
+
+def work(problem: Problem | MixProblem, engine: str) -> Work:
+    r"""What a call of an operator takes its engine.
 
     With B samples, C input and O output channels in G groups, so CO/G pairs:
 
     - Mixing family: 2 per pair and packed weight that takes part; `gather_taps` 1.
-    - Convolution by "fourier", transform of N points (the product of its lengths): real transforms of
-      :math:`2.5 N \log_2 N` for each of the BC inputs and CO/G kernels and, of the N/S points that are left at stride S
-      (the product over the axes), for each of the BO outputs, whichever of the three is the result; 6 per sample, pair
-      and each of the N/2 complex frequencies (a complex product by three real ones, added up). Both gradients have the
-      same count. Kernels count as transforms although few taps are cheaper summed, so the count is no lower bound.
+    - Convolution by "fourier", maps of n rows, transforms of N rows by M columns: for each of the BC inputs n real
+      transforms of rows, and M/2 complex ones of columns. The same for each of the BO outputs, with what stride leaves
+      of N and M. For each pair M/2 transforms of columns, and 2 per tap and row frequency, of which there are M/2. Per
+      sample, pair and each of the NM/2 complex frequencies 6 (a complex product by three real ones, added up). The
+      result is one of the three, its transform an inverse one: the count is the same.
     - Convolution by any other engine, which sums directly: 2 per sample, pair, and output that a tap reads a pixel for.
+
+    That half of a transform's operands are zeros, or of its results are not wanted, is left out of the count: it spares
+    one of log2 N passes at most. Memory is what must be moved whoever computes.
     """
     if isinstance(problem, MixProblem):
-        return (1 if problem.operator == "gather_taps" else 2) * problem.rows * problem.packed
+        each = 1 if problem.operator == "gather_taps" else 2
+        return Work(each * problem.rows * problem.packed, 0.0, problem.moved_bytes)
     pairs = problem.in_channels * problem.out_channels // problem.groups
     if engine != "fourier":
-        return 2 * problem.batch * pairs * reads(problem)
+        return Work(2 * problem.batch * pairs * reads(problem), 0.0, problem.moved_bytes)
     how = plan(problem.offsets, problem.input_size, problem.out_size, problem.stride, problem.circular)
-    points = math.prod(how.lengths)
-    kept = points // math.prod(how.stride)
-    sources = problem.batch * problem.in_channels + pairs
-    transforms = 2.5 * (sources * points * math.log2(points) + problem.batch * problem.out_channels * kept * log2(kept))
-    return transforms + 6 * problem.batch * pairs * points / 2
+    folded = [n // step for n, step in zip(how.lengths, how.stride, strict=True)]
+    rows, columns = math.prod(how.lengths[:-1]), how.lengths[-1]
+    products = pairs * columns * problem.num_taps + 6 * problem.batch * pairs * rows * columns / 2
+    transforms = (
+        problem.batch * problem.in_channels * map_transform(problem.input_size, how.lengths)
+        + problem.batch * problem.out_channels * map_transform(problem.out_size, folded)
+        + pairs * columns / 2 * complex_transform(rows)
+    )
+    return Work(products, transforms, problem.moved_bytes)
 
 
-def log2(points: int) -> float:
-    return math.log2(points) if points > 1 else 0.0
+def map_transform(size: Sequence[int], lengths: Sequence[int]) -> float:
+    """Of a map of one or two axes: rows that hold something, then all columns."""
+    rows, columns = math.prod(lengths[:-1]), lengths[-1]
+    return math.prod(size[:-1]) * real_transform(columns) + columns / 2 * complex_transform(rows)
+
+
+def complex_transform(points: int) -> float:
+    """Additions and multiplications of the split-radix algorithm, fewer than which few transforms have.
+
+    The count is exact for powers of two (Yavne 1968; Duhamel and Hollmann 1984), and taken for all lengths.
+    """
+    return 4 * points * math.log2(points) - 6 * points + 8 if points > 1 else 0.0
+
+
+def real_transform(points: int) -> float:
+    """The same for real numbers (Sorensen, Jones, Heideman and Burrus 1987)."""
+    return 2 * points * math.log2(points) - 4 * points + 6 if points > 1 else 0.0
 
 
 def reads(problem: Problem) -> int:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmarks: layers are those of the networks, verdicts follow from figures, what is written can be read again."""
+"""The benchmarks: layers are those of the networks, nobody is timed who is wrong, work follows from formulas."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import pytest
 import torch
 
 import dash_kernels as dk
-from bench import engine_times, gate, tables, timing, work
+from bench import bound_tables, engine_times, gate, tables, timing, work
 from bench.layers import Layer, all_layers, searched_layers
 from bench.measure_layers import measure_layer
-from bench.measure_steps import AUTO, NEVER, STEP, StepContestant, columns
-from bench.memory import peak
-from bench.results import Row, Run, Stage
+from bench.measure_steps import StepContestant, columns
+from bench.memory import measure_memory
+from bench.memory_parts import Kept, address
+from bench.results import Run
 from bench.rivals import MIXED_CONV, LayerContestant
-from bench.targets import TARGETS, Verdict, verdicts
 from bench.tasks import TASKS, Task
 from dash_kernels.engines import Problem
 from dash_kernels.engines.calibration import SHIPPED
@@ -74,108 +73,6 @@ def test_loss_takes_what_the_network_gives(task: Task) -> None:
     assert few.objective.loss(outputs, few.objective.targets(few.output_shape(2))).isfinite()
 
 
-def seconds(value: float, batch: int = 8) -> timing.Timed:
-    return timing.Timed(batch, "contiguous", (value / 4,) * 15, (3 * value / 4,) * 15)
-
-
-def layer_row(kind: str, task: str, mixed: float, contiguous: float, channels_last: float, results: float) -> Row:
-    timed = {
-        MIXED_CONV: seconds(mixed),
-        "plain, contiguous": seconds(contiguous),
-        "plain, channels last": seconds(channels_last),
-        "mixed results": seconds(results),
-    }
-    stage = Stage("tap_conv", "fourier", mixed / 2, flops=1e9, bytes=1e6)
-    return Row(kind, task, f"{task} {kind}", 8, timed, {"mixed weights": "not run"}, (stage,))
-
-
-def layers_run(*rows: Row, whole: bool = True, failed: tuple[str, ...] = ()) -> Run:
-    return Run("make bench-layers", whole, {"cores": "2"}, {"flops": 1e11, "bytes": 1e10}, rows, failed)
-
-
-def found(run: Run | None, what: str) -> Verdict:
-    return next(verdict for verdict in verdicts(run, None) if verdict.what == what)
-
-
-MEAN, EACH = "dense MixedConv ÷ faster plain, mean", "dense MixedConv ÷ faster plain, each"
-
-
-def test_a_mean_decides_over_all_rows() -> None:
-    run = layers_run(layer_row("dense", "A", 1.0, 2.0, 1.0, 100), layer_row("dense", "B", 1.9, 1.0, 1.5, 100))
-    assert found(run, MEAN).met is True
-    assert found(run, MEAN).value.startswith("1.38")
-    assert found(run, "dense MixedConv ÷ plain contiguous, mean").met is True
-    results = found(run, "mixed results ÷ MixedConv, dense, mean")
-    assert results.met is True and results.target == "≥ 60"
-
-
-def test_a_missed_target_says_by_how_much_and_what_bounds_it() -> None:
-    verdict = found(layers_run(layer_row("dense", "A", 2.8, 2.0, 1.0, 100)), MEAN)
-    assert verdict.met is False and verdict.word() == "missed"
-    assert "2 times the target" in verdict.note
-    assert "arithmetic bounds 100 %" in verdict.note  # 10 ms of it beside 0.1 ms of memory
-
-
-def test_each_row_has_its_limit() -> None:
-    run = layers_run(layer_row("dense", "Satellite", 2.4, 1.0, 1.0, 100), layer_row("dense", "ECG", 2.1, 1.0, 1.0, 100))
-    verdict = found(run, EACH)
-    assert verdict.met is False
-    assert "1 of 2 miss it: ECG dense 2.1" in verdict.note
-    assert found(layers_run(run.rows[0]), EACH).met is True
-
-
-@pytest.mark.parametrize(
-    ("run", "why"),
-    [
-        (None, "not measured"),
-        (layers_run(layer_row("dense", "A", 1, 1, 1, 100), whole=False), "a selection"),
-        (layers_run(layer_row("dense", "A", 1, 1, 1, 100), failed=("B",)), "1 did not pass"),
-    ],
-)
-def test_part_of_a_run_gives_no_verdict(run: Run | None, why: str) -> None:
-    verdict = found(run, MEAN)
-    assert verdict.met is None and verdict.word() == "no verdict"
-    assert why in verdict.note
-
-
-def test_a_cut_batch_gives_no_verdict() -> None:
-    row = layer_row("dense", "A", 1, 1, 1, 100)
-    cut = replace(row, timed={**row.timed, "mixed results": seconds(100, batch=4)})
-    assert row.ratio("mixed results", MIXED_CONV) is not None
-    assert cut.ratio("mixed results", MIXED_CONV) is None
-    run = layers_run(row, cut)
-    assert found(run, "mixed results ÷ MixedConv, dense, mean").met is None
-    assert found(run, MEAN).met is True
-    assert "batch 4" in tables.markdown(run)
-
-
-def test_memory_is_weighed_against_the_plain_step_that_takes_less() -> None:
-    timed = {AUTO: seconds(1), NEVER: seconds(2), "plain, contiguous": seconds(1), "plain, channels last": seconds(1)}
-    memory = {AUTO: 120, NEVER: 500, "plain, contiguous": 110, "plain, channels last": 100}
-    row = Row(STEP, "A", "A", 8, timed, memory=memory)
-    run = replace(layers_run(row), command="make bench-steps")
-    memory_verdict = next(v for v in verdicts(None, run) if v.name == "P6")
-    assert memory_verdict.met is True and memory_verdict.value.startswith("1.2 to 1.2")
-    worse = replace(run, rows=(replace(row, memory=memory | {AUTO: 126}),))
-    assert next(v for v in verdicts(None, worse) if v.name == "P6").met is False
-    assert next(v for v in verdicts(None, run) if v.name == "P3").met is True
-
-
-def test_targets_name_columns_and_kinds_that_exist() -> None:
-    kinds = {layer.kind for layer in all_layers()} | {STEP, *tables.TITLES}
-    assert {target.kind for target in TARGETS} <= kinds
-    assert [v.name for v in verdicts(None, None)] == ["P1"] * 4 + ["P2"] * 2 + [f"P{i}" for i in range(3, 8)] + [""] * 2
-
-
-def test_a_run_comes_back_from_its_file(tmp_path: Path) -> None:
-    run = layers_run(layer_row("dense", "A", 1, 2, 3, 4), layer_row("depthwise", "A→B", 1, 2, 3, 4), failed=("C",))
-    run.save(tmp_path / "run.json")
-    again = Run.load(tmp_path / "run.json")
-    assert again == run
-    assert tables.markdown(again) == tables.markdown(run)
-    assert len(tables.csv_text(run).splitlines()) == 1 + sum(len(row.timed) + len(row.stages) for row in run.rows)
-
-
 def test_interval_holds_the_ratio_and_means_multiply() -> None:
     above, below = [2.0, 2.1, 1.9, 2.0, 5.0], [1.0, 1.1, 0.9, 1.0, 1.0]
     found = timing.ratio(above, below)
@@ -193,12 +90,23 @@ def problem(**changed: object) -> Problem:
 
 
 def test_work_by_formula() -> None:
-    assert work.flops(problem(), "direct") == 2 * 2 * 15 * (7 + 8 + 7)  # taps at the edges read one pixel less
-    assert work.flops(problem(circular=True), "direct") == 2 * 2 * 15 * 24
+    direct = work.work(problem(), "direct")
+    assert (
+        direct.products == 2 * 2 * 15 * (7 + 8 + 7) and not direct.transforms
+    )  # taps at the edges read one pixel less
+    assert work.work(problem(circular=True), "direct").products == 2 * 2 * 15 * 24
     points = 10  # 8 pixels and one on either side, shared: 9, and even
-    transforms = 2.5 * (2 * 3 + 15 + 2 * 5) * points * math.log2(points)
-    assert work.flops(problem(), "fourier") == pytest.approx(transforms + 6 * 2 * 15 * points / 2)
-    assert problem().moved_bytes == 4 * (2 * 3 * 8 + 2 * 5 * 8 + 15 * 3)
+    fourier = work.work(problem(), "fourier")
+    assert fourier.transforms == pytest.approx(2 * (3 + 5) * work.real_transform(points))
+    assert fourier.products == pytest.approx(15 * points * 3 + 6 * 2 * 15 * points / 2)
+    assert direct.bytes == fourier.bytes == 4 * (2 * 3 * 8 + 2 * 5 * 8 + 15 * 3)
+
+
+def test_transforms_are_counted_as_published() -> None:
+    assert [work.complex_transform(n) for n in (1, 2, 4, 8, 64)] == [0, 4, 16, 56, 1160]
+    assert [work.real_transform(n) for n in (1, 2, 4, 8)] == [0, 2, 6, 22]
+    two_axes = work.map_transform((3, 5), (8, 16))  # three rows hold something; all columns, of one half
+    assert two_axes == 3 * work.real_transform(16) + 8 * work.complex_transform(8)
 
 
 @pytest.fixture
@@ -236,10 +144,11 @@ def test_a_layer_is_measured(strict: None) -> None:
         MIXED_CONV, "plain, contiguous", "plain, channels last", "mixed results", "mixed weights", "torch.fft",
     }  # fmt: skip
     assert all(len(row.timed[name].both) == 2 for name in (MIXED_CONV, "plain, contiguous"))
-    names = [stage.name for stage in row.stages]
+    names = [stage.name for stage in row.stages[MIXED_CONV]]
     assert {"mix_taps", "tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad", "gather_taps"} <= set(names)
     assert row.ratio(MIXED_CONV, row.faster_plain()) is not None
-    assert "CIFAR-100: 3, 4→4, 9×8" in tables.markdown(layers_run(row))
+    run = Run("make bench-layers", True, {}, {"flops": 1e11, "bytes": 1e10}, (row,))
+    assert row.name in tables.markdown(run) and row.name in bound_tables.markdown(run)
 
 
 def test_a_step_trains(strict: None) -> None:
@@ -252,11 +161,24 @@ def test_a_step_trains(strict: None) -> None:
         assert all(not torch.equal(old, new) for old, new in pairs if old.dim() > 1)
 
 
+def test_kept_counts_what_autograd_holds_once() -> None:
+    x, weight = torch.randn(4, 3, 8), torch.randn(5, 3, 3, requires_grad=True)
+    kept = Kept(x, {address(x), address(weight)})
+    with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
+        y = torch.conv1d(x, weight).relu()  # its result is kept, and again by the next one
+        z = (y * y).sum()
+    del y
+    assert kept.bytes["activations"] == 4 * 4 * 5 * 6 and not kept.bytes["taps"]
+    z.backward()
+    assert not any(kept.bytes.values())
+
+
 @pytest.mark.slow
 def test_memory_of_a_step_grows_with_the_batch() -> None:
-    small, large = (peak("Satellite", "plain, contiguous", batch) for batch in (64, 256))
+    small, large = (measure_memory("Satellite", "plain, contiguous", batch) for batch in (64, 256))
     assert small is not None and large is not None
-    assert 2 < large / small < 5
+    assert 2 < large.peak / small.peak < 5
+    assert 0 < large.activations < large.peak and not large.workspace
 
 
 def test_engine_times_are_read_as_they_were_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

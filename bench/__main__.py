@@ -45,7 +45,10 @@ def write(stem: str, run: Run) -> list[Path]:
     paths["csv"].write_text(tables.csv_text(run))
     paths["times"].write_text(tables.markdown(run))
     paths["bounds"].write_text(bound_tables.markdown(run))
-    plot.save(run, paths["picture"])
+    if plot.drawn(run):
+        plot.save(run, paths["picture"])
+    else:
+        del paths["picture"]
     return list(paths.values())
 
 

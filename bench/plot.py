@@ -16,10 +16,15 @@ from .timing import mean_ratio
 COLOURS = ("tab:gray", "tab:blue")
 
 
+def drawn(run: Run) -> list[str]:
+    """The kinds that have two ratios."""
+    return [kind for kind in run.kinds() if len(RATIOS.get(kind, OF_LAYERS)) > 1]
+
+
 def save(run: Run, path: Path) -> None:
-    """Draws the two ratios of every kind that has them, with their intervals."""
+    """Draws both ratios of every kind that is :func:`drawn`, and there must be one, with their intervals."""
     matplotlib.use("Agg")  # to a file, whether there is a screen or not
-    kinds = [kind for kind in run.kinds() if len(RATIOS.get(kind, OF_LAYERS)) > 1]
+    kinds = drawn(run)
     counts = [len(run.of_kind(kind)) for kind in kinds]
     figure, axes = pyplot.subplots(
         len(kinds), 1, figsize=(11, 2 + 0.28 * sum(counts) + 0.9 * len(kinds)), squeeze=False, height_ratios=counts,

@@ -66,7 +66,7 @@ def measure(task: str, column: str, batch: int) -> Memory:
         with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
             loss = contestant.forward()
         contestant.backward(loss)
-    return Memory(resident("VmHWM") - start, *watch.parts)
+    return Memory(resident("VmHWM") - start, *watch.parts, on_huge_pages())
 
 
 def available() -> int:

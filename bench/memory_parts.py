@@ -67,13 +67,13 @@ class Watch(threading.Thread):
     """Notes the parts whenever the process has more memory than ever; operators let it look, they run without the GIL.
 
     Attributes:
-        parts: Activations, taps and workspace, in bytes.
+        parts: Activations and taps, in bytes.
     """
 
     def __init__(self, kept: Kept) -> None:
         super().__init__(daemon=True)
         self.kept, self.highest = kept, resident("VmRSS")
-        self.parts = 0, 0, 0
+        self.parts = 0, 0
         self.done = threading.Event()
 
     def __enter__(self) -> Watch:
@@ -89,7 +89,7 @@ class Watch(threading.Thread):
             now = resident("VmRSS")
             if now > self.highest + WORTH_NOTING:
                 self.highest = now
-                self.parts = self.kept.bytes["activations"], self.kept.bytes["taps"], on_huge_pages()
+                self.parts = self.kept.bytes["activations"], self.kept.bytes["taps"]
 
 
 def resident(entry: str) -> int:
@@ -99,7 +99,10 @@ def resident(entry: str) -> int:
 
 
 def on_huge_pages() -> int:
-    """Resident bytes where huge pages were asked for: nobody but the library's workspace does."""
+    """Resident bytes where huge pages were asked for, as the library does for its workspace and for large results.
+
+    Between steps results are gone, and what is left is the workspace that is kept from call to call.
+    """
     found = size = 0
     with Path("/proc/self/smaps").open() as lines:
         for line in lines:

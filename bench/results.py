@@ -43,7 +43,7 @@ class Memory:
         peak: All of them.
         activations: What autograd keeps for the backward pass that has a value per sample.
         taps: The rest of what it keeps: weights on the tap lattice, statistics.
-        workspace: The library's.
+        workspace: What the library keeps from call to call, after the step.
     """
 
     peak: int

@@ -34,27 +34,27 @@ TRANSFORM = 12
 """What moving a vector through a transform counts beside one product, where the engine "fourier" chooses its lanes."""
 
 DIRECT: Mapping[str, float] = {
-    "call": 12_400,  # workspace, threads, from Python to C++ and back
-    "page": 2070,  # of a large result, touched for the first time
-    "tap": 74.3,  # sorting it into the plan
-    "product": 0.3,  # multiply-add of a vector: one a cycle
-    "fetch": 0.406,  # a vector of source pixels that is not in the first-level cache
-    "block": 2.83,  # beginning the taps of one row for BLOCK outputs
-    "pixel": 4.51,  # a vector of pixels: into lanes, or out of them
+    "call": 13_100,  # workspace, threads, from Python to C++ and back
+    "page": 358,  # of a large result, touched for the first time
+    "tap": 72.6,  # sorting it into the plan
+    "product": 0.307,  # multiply-add of a vector: one a cycle
+    "fetch": 0.427,  # a vector of source pixels that is not in the first-level cache
+    "block": 2.23,  # beginning the taps of one row for BLOCK outputs
+    "pixel": 4.65,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 22_000,  # as above, and the plan
-    "page": 1860,
-    "tap": 150,
-    "transform": 0.965,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 1.04,  # a complex product of vectors: three multiply-adds
-    "operand": 2.57,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.397,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.809,  # a point of the weights' columns, as "transform"
-    "cast": 0.222,  # a number from single to double precision or back
-    "pixel": 6.11,  # as above
+    "call": 23_800,  # as above, and the plan
+    "page": 320,
+    "tap": 141,
+    "transform": 0.915,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.917,  # a complex product of vectors: three multiply-adds
+    "operand": 3,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.59,  # one row frequency of one tap of a vector of weights
+    "spectrum": 1,  # a point of the weights' columns, as "transform"
+    "cast": 0.192,  # a number from single to double precision or back
+    "pixel": 5.94,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 

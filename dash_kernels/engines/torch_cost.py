@@ -24,22 +24,22 @@ FEW = 16
 """With fewer input channels than so many oneDNN reads the image as it is, not in blocks of channels."""
 
 TORCH: Mapping[str, float] = {
-    "call": 23_900,  # dispatcher, descriptors, looking for the compiled primitive
-    "page": 2220,  # of a large array, touched for the first time
-    "pixel": 4.02,  # a vector of pixels: into blocks of channels, or out of them
-    "weight": 33.4,  # a vector of weights: into blocks
-    "forward": 0.262,  # multiply-add of a vector, in blocks
-    "input_grad": 0.268,
-    "weight_grad": 0.333,
-    "depthwise forward": 0.428,  # multiply-add of a vector that holds channels
-    "depthwise input_grad": 0.645,
-    "depthwise weight_grad": 0.603,
-    "depthwise pixel": 2.52,  # beginning the taps of one vector of results
-    "map": 180,  # beginning a product of matrices, for one image and group
-    "column forward": 0.408,  # a number copied into the matrix of what the taps read
-    "column input_grad": 0.476,  # a number added from it
-    "column weight_grad": 0.63,
-    "matrix": 0.259,  # multiply-add of a vector, in matrices
+    "call": 24_300,  # dispatcher, descriptors, looking for the compiled primitive
+    "page": 2300,  # of a large array, touched for the first time
+    "pixel": 4.04,  # a vector of pixels: into blocks of channels, or out of them
+    "weight": 37.6,  # a vector of weights: into blocks
+    "forward": 0.267,  # multiply-add of a vector, in blocks
+    "input_grad": 0.267,
+    "weight_grad": 0.334,
+    "depthwise forward": 0.395,  # multiply-add of a vector that holds channels
+    "depthwise input_grad": 0.634,
+    "depthwise weight_grad": 0.501,
+    "depthwise pixel": 3.17,  # beginning the taps of one vector of results
+    "map": 188,  # beginning a product of matrices, for one image and group
+    "column forward": 0.41,  # a number copied into the matrix of what the taps read
+    "column input_grad": 0.479,  # a number added from it
+    "column weight_grad": 0.633,
+    "matrix": 0.254,  # multiply-add of a vector, in matrices
 }
 """Nanoseconds of everything that :func:`torch_work` counts."""
 

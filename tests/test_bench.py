@@ -178,7 +178,7 @@ def test_memory_of_a_step_grows_with_the_batch() -> None:
     small, large = (measure_memory("Satellite", "plain, contiguous", batch) for batch in (64, 256))
     assert small is not None and large is not None
     assert 2 < large.peak / small.peak < 5
-    assert 0 < large.activations < large.peak and not large.workspace
+    assert 0 < large.activations < large.peak
 
 
 def test_engine_times_are_read_as_they_were_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

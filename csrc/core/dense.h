@@ -23,16 +23,21 @@ Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
 }
 
 // Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
-// long as that is a small part of all transforms; and always if they would outgrow what is kept from call to call.
+// long as that is a small part of all transforms. More memory than half of the maps' own is never asked for, but for
+// kFree, and no more than kKept, for the workspace is to be kept from call to call.
 template <class T>
 int64_t part_of_batch(const ConvProblem& p) {
-  constexpr int64_t kStep = 2 * kLanes<T>, kCached = int64_t{8} << 20, kKept = int64_t{64} << 20, kSmallPart = 16;
+  constexpr int64_t kStep = 2 * kLanes<T>, kSmallPart = 16;
+  constexpr int64_t kCached = int64_t{8} << 20, kFree = int64_t{12} << 20, kKept = int64_t{64} << 20;
   ConvProblem one = p;
   one.batch = 1;
   const Maps<T> in = side_maps<T>(one, false), out = side_maps<T>(one, true);
-  const int64_t sample = in.bytes() + out.bytes(), maps = in.channels + out.channels;
-  const int64_t worth_it = kSmallPart * kLanes<T> * ceil_div(out.channels, kLanes<T>) * in.channels / maps;
-  const int64_t most = smaller(larger(kCached / sample, worth_it), kKept / sample);
+  const int64_t sample = in.bytes() + out.bytes(), channels = in.channels + out.channels;
+  const int64_t numbers = p.in_channels * p.in[0] * p.in[1] + p.out_channels * p.out[0] * p.out[1];
+  const int64_t half_of_maps = p.batch * numbers * static_cast<int64_t>(sizeof(T)) / 2;
+  const int64_t worth_it = kSmallPart * kLanes<T> * ceil_div(out.channels, kLanes<T>) * in.channels / channels;
+  const int64_t allowed = smaller(kKept, larger(kFree, half_of_maps)) / sample;
+  const int64_t most = smaller(larger(kCached / sample, worth_it), allowed);
   const int64_t parts = ceil_div(p.batch, larger(kStep, most / kStep * kStep));
   return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
 }

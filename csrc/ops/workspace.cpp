@@ -44,14 +44,18 @@ void ask_for_huge_pages([[maybe_unused]] void* block, [[maybe_unused]] size_t by
 }
 
 Workspace::Workspace(size_t bytes) : block_(nullptr), bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage) {
+  size_t found = 0;
   {
     const std::lock_guard<std::mutex> lock(kept().mutex);
-    if (kept().bytes >= bytes_) {
-      block_ = std::exchange(kept().block, nullptr);
-      bytes_ = std::exchange(kept().bytes, 0);
-    }
+    block_ = std::exchange(kept().block, nullptr);
+    found = std::exchange(kept().bytes, 0);
   }
-  if (!block_) block_ = allocate(bytes_);
+  if (found >= bytes_) {
+    bytes_ = found;
+    return;
+  }
+  std::free(block_);  // before the larger one comes: never both
+  block_ = allocate(bytes_);
 }
 
 Workspace::~Workspace() {

@@ -170,7 +170,7 @@ struct DirectTransfer {
       for (int64_t vector = block * kJ; vector < smaller(block * kJ + kJ, units.vectors()); ++vector)
         store_lanes(result + units.result_map(item, vector) * area + band.y0 * width + band.first_column,
                     units.result_lanes(item, vector, area), band.rows * band.columns,
-                    worker.band + vector % kJ * bands.largest(), T(1));
+                    worker.band + vector % kJ * bands.largest());
     }
   }
 

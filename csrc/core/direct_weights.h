@@ -186,7 +186,7 @@ struct DirectWeightGrad {
   void put(int64_t set, int64_t vector, int64_t channel, const Vec<T>* sums, T* result) const {
     const Lanes<T> lanes = transfer.packer.lanes(set, vector, channel);
     if constexpr (kLane == Lane::results) {
-      store_lanes(result, lanes, units.taps, sums, T(1));
+      store_lanes(result, lanes, units.taps, sums);
     } else if constexpr (kLane == Lane::samples) {
       for (int64_t t = 0; t < units.taps; ++t)
         result[transfer.packer.row(set, vector, channel) * units.taps + t] = lane_sum<T>(sums[t]);

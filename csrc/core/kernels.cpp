@@ -3,7 +3,7 @@
 // to match.
 #include "bias.h"
 #include "dense_weights.h"
-#include "depthwise.h"
+#include "depthwise_weights.h"
 #include "direct.h"
 #include "isa.h"
 #include "mix.h"
@@ -27,19 +27,24 @@ void for_each_part(const ConvProblem& problem, const Body& body) {
   }
 }
 
+// Bytes of workspace that an algorithm needs.
+template <class Form>
+int64_t bytes_of(const Form& form, int64_t workers) {
+  Arena measure(nullptr);
+  form.make_workspace(measure, workers);
+  return measure.used();
+}
+
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
-  Arena measure(nullptr);
-  if (is_depthwise(problem)) Depthwise<T>(problem, taps).make_workspace(measure, workers, op == ConvOp::weight_grad);
-  if (is_depthwise(problem)) return measure.used();
+  const bool weight_grad = op == ConvOp::weight_grad;
+  if (is_depthwise(problem))
+    return weight_grad ? bytes_of(DepthwiseWeightGrad<T>(problem, taps), workers)
+                       : bytes_of(Depthwise<T>(problem, taps), workers);
   int64_t most = 0;
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t) {
-    Arena measure(nullptr);
-    if (op == ConvOp::weight_grad)
-      DenseWeightGrad<T>(part, taps).make_workspace(measure, workers);
-    else
-      DenseTransfer<T>(part, taps, op == ConvOp::forward).make_workspace(measure, workers);
-    most = larger(most, measure.used());
+    most = larger(most, weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps), workers)
+                                    : bytes_of(DenseTransfer<T>(part, taps, op == ConvOp::forward), workers));
   });
   return most;
 }
@@ -48,10 +53,9 @@ template <class T>
 void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const T* a, const T* b, T* result,
               void* buffer, const Workers& workers) {
   if (is_depthwise(problem)) {
-    const Depthwise<T> depthwise(problem, taps);
-    if (op == ConvOp::forward) depthwise.forward(a, b, result, buffer, workers);
-    if (op == ConvOp::input_grad) depthwise.input_grad(a, b, result, buffer, workers);
-    if (op == ConvOp::weight_grad) depthwise.weight_grad(a, b, result, buffer, workers);
+    if (op == ConvOp::forward) Depthwise<T>(problem, taps).forward(a, b, result, buffer, workers);
+    if (op == ConvOp::input_grad) Depthwise<T>(problem, taps).input_grad(a, b, result, buffer, workers);
+    if (op == ConvOp::weight_grad) DepthwiseWeightGrad<T>(problem, taps).run(a, b, result, buffer, workers);
     return;
   }
   const int64_t in = problem.in_channels * problem.in[0] * problem.in[1];
@@ -68,9 +72,9 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
 
 template <class T>
 int64_t direct_workspace(ConvOp op, const DirectProblem& problem, const TapTable& table, int64_t workers) {
-  Arena measure(nullptr);
-  with_direct<T>(op, problem, table, [&](const auto& form) { form.make_workspace(measure, workers); });
-  return measure.used();
+  int64_t bytes = 0;
+  with_direct<T>(op, problem, table, [&](const auto& form) { bytes = bytes_of(form, workers); });
+  return bytes;
 }
 template <class T>
 void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& table, const T* a, const T* b, T* result,
@@ -80,9 +84,7 @@ void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& ta
 
 template <class T>
 int64_t mix_workspace(const MixProblem& problem, int64_t workers) {
-  Arena measure(nullptr);
-  Mix<T>{problem}.make_workspace(measure, workers);
-  return measure.used();
+  return bytes_of(Mix<T>{problem}, workers);
 }
 template <class T>
 void mix_taps(const MixProblem& problem, const T* weight, const T* mixture, T* taps, void* buffer,

@@ -137,8 +137,8 @@ struct Maps {
     parallel_pieces(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t v = first_of_pair(i);
-        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], T(1),
-                     planes(v, data), scratch_of_workers + worker * scratch());
+        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], planes(v, data),
+                     scratch_of_workers + worker * scratch());
       }
     });
   }
@@ -174,14 +174,15 @@ struct Maps {
                       const Tile& tile, const Output<T>& out) const {
     constexpr int64_t kAhead = 4;
     const Cx<T>* row[2 * Unit::kSeriesPairs];  // of vector 0
-    bool mirrored[2 * Unit::kSeriesPairs];
+    bool mirrored[2 * Unit::kSeriesPairs], any_mirrored = false;
     for (int64_t i = 0; i < frequencies; ++i) {
       mirrored[i] = is_mirrored(f[i]);
+      any_mirrored |= mirrored[i];
       row[i] = column_at(spectrum, 0, f[i]) - (mirrored[i] ? first_column(partner(0)) : 0);
     }
     for (int64_t v = first; v < first + count; ++v) {
       prefetch<false>(row[0] + (v + kAhead) * kSeriesUnit, kSeriesUnit);
-      const int64_t other = partner(v);
+      const int64_t other = any_mirrored ? partner(v) : v;
       for (int64_t i = 0; i < frequencies; ++i) {
         const Cx<T> value = row[i][(mirrored[i] ? other : v) * kSeriesUnit];
         put<T, kForm>(shifted(out, (v - first) * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);

@@ -96,7 +96,7 @@ struct Mix {
     } else {
       for (int64_t place = 0; place < width(); ++place)
         square[place] = lattice[taps[place].lattice] * taps[place].share;
-      store_lanes(to, lanes, width(), square, T(1));
+      store_lanes(to, lanes, width(), square);
     }
   }
 
@@ -118,7 +118,7 @@ struct Mix {
               lattice[w.taps[i].lattice] += square[i - start(s)] * share;
           }
         }
-        store_lanes(taps + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice, T(1));
+        store_lanes(taps + v * kLanes<T> * problem.lattice, rows(v, problem.lattice), problem.lattice, lattice);
       }
     });
   }

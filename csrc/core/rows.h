@@ -67,7 +67,7 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
                          T scale, const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch) {
   const int64_t step = rows_per_chunk(rows, width);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
-  for (int64_t j = 0; j < step * width; ++j)
+  for (int64_t j = 0; !planes.second && j < step * width; ++j)
     chunk[j].im = Vec<T>{};
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
     const int64_t at = y0 * width, count = smaller(step, rows - y0) * width;
@@ -90,11 +90,10 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
   }
 }
 
-// plane[y, x] = scale * (sum over all n frequencies of spectrum exp(+2 pi i f x / n)), the half spectrum standing for
-// the whole.
+// plane[y, x] = sum over all n frequencies of spectrum exp(+2 pi i f x / n), the half spectrum standing for the whole.
 template <class T>
 inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const RowPlaces<T>& places, int64_t rows,
-                         int64_t width, T scale, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
+                         int64_t width, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
   const int64_t step = rows_per_chunk(rows, width);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
@@ -104,8 +103,8 @@ inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const
     for (int64_t y = 0; y < count / width; ++y)
       fft(plan.complex, Input<T>::from_places(spectrum + y0 + y, plan.n, places),
           Output<T>::to_values(chunk + y * width, width), buffer);
-    store_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re, scale);
-    if (planes.second) store_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im, scale);
+    store_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re);
+    if (planes.second) store_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im);
   }
 }
 

@@ -180,7 +180,7 @@ inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* part
     if (taps.plus[pair] >= 0) row[taps.plus[pair]] += (parts[2 * pair] + parts[2 * pair + 1]) * scale;
     if (taps.minus[pair] >= 0) row[taps.minus[pair]] += (parts[2 * pair] - parts[2 * pair + 1]) * scale;
   }
-  store_lanes(base, lanes, num_taps, row, T(1));
+  store_lanes(base, lanes, num_taps, row);
 }
 
 // The same for one lane, added to what is there.

@@ -171,13 +171,13 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
   }
 }
 
-// The inverse of load_lanes: writes scale * in[kStep * j] to element j of every lane's plane.
+// The inverse of load_lanes: writes in[kStep * j] to element j of every lane's plane.
 template <int kStep = 1, class T>
-inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, T scale) {
+inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in) {
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < lanes.count; ++l)
-        base[lanes.offset[l] + j] = in[kStep * j][l] * scale;
+        base[lanes.offset[l] + j] = in[kStep * j][l];
     return;
   }
   for (int64_t j = 0; j < n; j += kLanes<T>) {
@@ -185,7 +185,7 @@ inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>*
     Vec<T> rows[kLanes<T>];
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
-      rows[l] = in[kStep * (to + l)] * scale;
+      rows[l] = in[kStep * (to + l)];
     store_square(base + to, lanes, rows);
   }
 }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a call costs besides its arithmetic: `python -m bench.overhead`, layers of one 2×2 map, one thread, in turns."""
+"""What a call costs besides its arithmetic: `python -m bench.overhead`, layers of one 2×2 map, in turns.
+
+On one thread, then on as many as torch takes: for which torch's convolution wakes the others even here.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ def steps() -> dict[str, Callable[[], object]]:
     """One forward, or forward and backward, of each contestant."""
     x, grad = torch.randn(1, 4, 2, 2, requires_grad=True), torch.randn(1, 4, 2, 2)
     mixed = dk.MixedConv2d(4, 4, kernel_sizes=K2, dilations=D)
-    layers = {"MixedConv2d": mixed, "nn.Conv2d k=3": nn.Conv2d(4, 4, 3, padding=1)}
+    plain = nn.Conv2d(4, 4, 3, padding=1)
+    ours = dk.Conv2d(4, 4, 3, padding=1, engine="direct")
+    layers = {"MixedConv2d": mixed, "nn.Conv2d k=3": plain, 'dk.Conv2d k=3, engine="direct"': ours}
     found: dict[str, Callable[[], object]] = {}
     for name, layer in layers.items():
         found[f"{name}, forward"] = partial(layer, x)
@@ -35,16 +40,18 @@ def forward_and_backward(layer: nn.Module, x: Tensor, grad: Tensor) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
-    contestants = steps()
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS):
-        for name, step in contestants.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    for name, taken in seconds.items():
-        print(f"{name}: {median(taken) * 1e6:.0f} µs")
+    for threads in dict.fromkeys((1, torch.get_num_threads())):
+        torch.set_num_threads(threads)
+        contestants = steps()
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(ROUNDS):
+            for name, step in contestants.items():
+                start = time.perf_counter()
+                step()
+                seconds[name].append(time.perf_counter() - start)
+        print(f"threads: {threads}")
+        for name, taken in seconds.items():
+            print(f"  {name}: {median(taken) * 1e6:.0f} µs")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Memory:
         peak: All of them.
         activations: What autograd keeps for the backward pass that has a value per sample.
         taps: The rest of what it keeps: weights on the tap lattice, statistics.
-        workspace: What the library keeps from call to call, after the step.
+        workspace: What lies on huge pages after the step: what the library, or torch, keeps from call to call.
     """
 
     peak: int

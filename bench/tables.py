@@ -37,8 +37,9 @@ had less than the whole batch, and gets no ratio.
 """
 MEMORY = """\
 Memory of a step at its peak, above its start, and what it is then: activations and taps are what autograd keeps for the
-backward pass with and without a value per sample, the workspace is what the library keeps from call to call (after the
-step: all of it, idle or not), the rest are gradients on their way and scratch memory of torch.
+backward pass with and without a value per sample; the workspace is all that lies on huge pages after the step: what the
+library keeps from call to call, idle or not, and in plain steps too what torch keeps; the rest are gradients on their
+way and scratch memory of torch.
 """
 BOUNDS = """\
 ## What bounds those that are missed

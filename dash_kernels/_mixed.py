@@ -206,7 +206,7 @@ class MixedConvNd(nn.Module):
         Args:
             i: Index into ``candidates``, anything that stands for a whole number: ``layer.alpha.argmax()`` does.
             cls: The class to build, by default ``nn.ConvNd``. ``dk.ConvNd`` computes more: causal layers, circular
-                padding further than the input is wide, and large kernels faster.
+                padding further than the input is wide, and many kernels faster.
 
         Returns:
             A new module with copies of the weights and of the bias, in this layer's device, dtype and mode.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``Conv1d``, ``Conv2d`` and ``Conv3d``: torch's layers, with large kernels computed by the fastest engine."""
+"""``Conv1d``, ``Conv2d`` and ``Conv3d``: torch's layers, computed by torch or by the engines, whichever is faster."""
 
 from __future__ import annotations
 
@@ -18,15 +18,6 @@ from . import functional
 from .engines import Convolution, Weighing, resolve, weigh
 
 AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
-
-# From this many taps per input pixel on, auto leaves torch's convolution for an engine: torch's cost grows with the
-# taps, an engine's hardly does. Measured: forward and backward, float32, stride and dilation 1, medians of three steps
-# of nn.ConvNd and engine "fourier" in turns on two threads of a busy AMD EPYC, with the CIFAR, Darcy, ECG, Satellite
-# and DeepSEA layers of bench/tasks.py. With 49 taps in 2-D the engine was 1.9 to 4.8 times as fast and with 11 in 1-D
-# 1.1 to 3.1 times; with 9 and 3 taps the two were nearly level (1.05 to 1.6 times), and torch keeps those, because it
-# rounds pixel by pixel. 3-D is missing: there the taps of an engine cost as much as torch's.
-ENGINE_MIN_TAPS = {1: 11, 2: 49}
-
 
 NOMINAL = 64
 """Taken for a size that nothing is known of."""
@@ -191,7 +182,7 @@ class EngineConv(nn.modules.conv._ConvNd):
 
 
 class Conv1d(EngineConv, nn.Conv1d):
-    """``nn.Conv1d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
+    """``nn.Conv1d``, same arguments, attributes and state_dict, computed by torch or the fastest engine.
 
     :class:`Conv2d` tells when. In addition:
 
@@ -253,12 +244,14 @@ class Conv1d(EngineConv, nn.Conv1d):
 
 
 class Conv2d(EngineConv, nn.Conv2d):
-    """``nn.Conv2d``, same arguments, attributes and state_dict; the fastest engine computes large kernels.
+    """``nn.Conv2d``, same arguments, attributes and state_dict, computed by torch or the fastest engine.
 
     An engine computes when one was asked for, by ``engine`` or :class:`dash_kernels.use_engine`; when circular
-    padding is wider than the input, which torch refuses; and when the kernel has at least 49 taps per input pixel, such
-    as 7×7 with stride 1 or 14×14 with stride 2 (in 1-d 11), and a compiled engine works on the input's device.
-    Everything else is torch's own convolution.
+    padding is wider than the input, which torch refuses; and when a cost model expects engines to be faster than
+    torch's own convolution, forward and both gradients together, for an input of this shape. Everything else is torch's
+    own convolution. The decision is the same with and without gradients, is made once per layer and shape, and does not
+    look at the memory format; a graph made by ``torch.compile`` keeps that of the shape it was made with.
+    :func:`dash_kernels.explain` shows it, ``python -m dash_kernels.calibrate`` fits the model to this machine.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype:
@@ -277,7 +270,7 @@ class Conv2d(EngineConv, nn.Conv2d):
     Note:
         With engine "fourier" rounding is relative to the norm of the whole map, not to each pixel: beside very large
         values small ones lose digits, and one NaN or infinity spreads over its map. torch's own convolution keeps both
-        to the kernel's extent; ``engine="reference"`` does too.
+        to the kernel's extent; ``engine="direct"`` and ``"reference"`` do too.
 
     Example:
         >>> conv = Conv2d(3, 8, 9, padding=60, dilation=15)
@@ -289,6 +282,6 @@ class Conv2d(EngineConv, nn.Conv2d):
 class Conv3d(EngineConv, nn.Conv3d):
     """``nn.Conv3d``, same arguments, attributes and state_dict, beside :class:`Conv1d` and :class:`Conv2d`.
 
-    No engine is faster than torch's own convolution in 3-d yet, so ``engine="auto"`` leaves it to torch, except for
-    circular padding wider than the input; so NaN and rounding stay within the kernel's extent.
+    Of the compiled engines "direct" alone computes 3-d, so NaN and rounding stay within the kernel's extent whoever
+    computes.
     """

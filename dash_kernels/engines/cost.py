@@ -45,16 +45,16 @@ DIRECT: Mapping[str, float] = {
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 23_800,  # as above, and the plan
-    "page": 320,
-    "tap": 141,
-    "transform": 0.915,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 0.917,  # a complex product of vectors: three multiply-adds
-    "operand": 3,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.59,  # one row frequency of one tap of a vector of weights
-    "spectrum": 1,  # a point of the weights' columns, as "transform"
-    "cast": 0.192,  # a number from single to double precision or back
-    "pixel": 5.94,  # as above
+    "call": 23_900,  # as above, and the plan
+    "page": 336,
+    "tap": 144,
+    "transform": 0.904,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.962,  # a complex product of vectors: three multiply-adds
+    "operand": 2.75,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.607,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.9,  # a point of the weights' columns, as "transform"
+    "cast": 0.212,  # a number from single to double precision or back
+    "pixel": 5.91,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -126,25 +126,19 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
         weights = vectors_of(width, lanes) * depth * groups
-        # as in DenseTransfer::choose_lanes and, for the weights' gradient, in DenseWeightGrad
-        by_batch = vectors_of(batch, lanes) * ((depth + width) * TRANSFORM + depth * width)
-        sources, results = (
-            min(vectors_of(batch, lanes) * depth, vectors_of(depth, lanes) * batch),
-            vectors_of(width, lanes),
-        )
+        # as in DenseTransfer::choose_lanes and, for the weights' gradient, in DenseWeightGrad; samples go in pairs
+        samples, results = 2 * vectors_of(batch, 2 * lanes), vectors_of(width, lanes)
+        sources = min(samples * depth, vectors_of(depth, lanes) * batch)
+        by_batch = samples * ((depth + width) * TRANSFORM + depth * width)
         by_channel = (sources + results * batch) * TRANSFORM + results * batch * depth
         if problem.operator != "tap_conv_weight_grad" and by_batch <= by_channel:
-            products = vectors_of(batch, lanes) * groups * depth * width
-            operands = vectors_of(batch, lanes) * groups * depth * vectors_of(width, SHARED)
-            transforms = vectors_of(batch, lanes) * groups * (depth * source + width * result)
+            products = samples * groups * depth * width
+            operands = samples * groups * depth * vectors_of(width, SHARED)
+            transforms = samples * groups * (depth * source + width * result)
         else:
             products = results * batch * groups * depth
-            gradient = problem.operator == "tap_conv_weight_grad"
-            operands = (
-                results
-                * groups
-                * (batch * vectors_of(depth, SHARED) if gradient else depth * vectors_of(batch, SHARED))
-            )
+            one, other = (batch, depth) if problem.operator == "tap_conv_weight_grad" else (depth, batch)
+            operands = results * groups * one * vectors_of(other, SHARED)
             transforms = groups * (sources * source + results * batch * result)
     inputs = problem.in_channels * math.prod(problem.input_size)
     numbers = batch * (inputs + problem.out_channels * math.prod(problem.out_size))

@@ -18,11 +18,15 @@ from .problem import Problem
 from .registry import survey
 from .torch_cost import PASSES, torch_work
 
-ENGINE_STEP = 200e-6
+ENGINE_STEP = 150e-6
 """Seconds by which Python makes a training step longer on an engine than on torch: ``python -m bench.overhead``."""
 
-TORCH_THREADS = 150e-6
-"""Seconds for which torch's threads wait for each other in a training step, where there is more than one: the same."""
+TORCH_THREADS = 100e-6
+"""Seconds for which torch's threads wait for each other in a training step, where there is more than one.
+
+Next to nothing where waiting threads spin and have a core each, 60 µs where they sleep, half a millisecond where others
+want the cores: ``python -m bench.overhead`` under each.
+"""
 
 
 @dataclass(frozen=True)

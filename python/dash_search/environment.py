@@ -28,7 +28,7 @@ def engines_in_use(model: nn.Module, inputs: Tensor) -> dict[str, dict[str, str]
         inputs: A batch as in training, on the model's device.
 
     Returns:
-        ``{layer: {pass: engine}}``, empty for a layer that torch computes; a layer that the network does not use is
+        ``{layer: {pass: engine}}`` with "torch" among the engines; a layer that the network does not use is
         left out.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, _ENGINE_LAYERS)}

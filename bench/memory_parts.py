@@ -101,7 +101,7 @@ def resident(entry: str) -> int:
 def on_huge_pages() -> int:
     """Resident bytes where huge pages were asked for, as the library does for its workspace and for large results.
 
-    Between steps results are gone, and what is left is the workspace that is kept from call to call; torch keeps some too.
+    Between steps results are gone. What is left is the workspace kept from call to call, and what torch keeps.
     """
     found = size = 0
     with Path("/proc/self/smaps").open() as lines:

@@ -18,7 +18,7 @@ from .problem import Problem
 from .registry import survey
 from .torch_cost import PASSES, torch_work
 
-ENGINE_STEP = 150e-6
+ENGINE_STEP = 175e-6
 """Seconds by which Python makes a training step longer on an engine than on torch: ``python -m bench.overhead``."""
 
 TORCH_THREADS = 100e-6

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -100,7 +102,14 @@ def direct_sums(
     return y, x_grad, taps_grad
 
 
-def compute(way: str, problem: Problem, data: tuple[np.ndarray, ...], isa: str, workers: int) -> list[np.ndarray]:
+def compute(
+    way: str,
+    problem: Problem,
+    data: tuple[np.ndarray, ...],
+    isa: str,
+    workers: int,
+    bias: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> list[np.ndarray]:
     """y and both gradients, by transforms ("convolve") or by direct sums ("direct")."""
     x, taps, grad = data
     flat = tuple(itertools.chain.from_iterable(problem.offsets))
@@ -113,7 +122,7 @@ def compute(way: str, problem: Problem, data: tuple[np.ndarray, ...], isa: str, 
     calls = {"forward": (x, taps), "input_grad": (grad, taps), "weight_grad": (grad, x)}
     if way == "direct" and problem.circular and problem.stride != (1, 1):
         del calls["input_grad"]  # the engine spreads such gradients to stride 1 first
-    return [getattr(core, way)(op, *operands, *rest) for op, operands in calls.items()]
+    return [getattr(core, way)(op, *operands, *rest, bias.get(op)) for op, operands in calls.items()]
 
 
 def exact_results(way: str, problem: Problem, data: tuple[np.ndarray, ...]) -> list[np.ndarray]:
@@ -226,17 +235,19 @@ def test_mixing_family_against_direct_sums(rows: int, dtype: type, isa: str, wor
         assert np.array_equal(together, results[op]), op
 
 
+@both_ways
 @pytest.mark.parametrize("isa", core.supported_isas())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 3, 4099), (40, 2, 33), (0, 2, 3)], ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 @pytest.mark.parametrize("workers", [1, 3])
-def test_bias(shape: tuple[int, int, int], dtype: type, isa: str, workers: int) -> None:
-    rng = np.random.default_rng(shape[0])
-    maps, bias = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape[1]).astype(dtype)
-    assert np.array_equal(core.add_bias(maps, bias, isa, workers), maps + bias[:, None])
-    exact = np.array([math.fsum(maps[:, c].ravel()) for c in range(shape[1])])
-    got = core.bias_grad(maps, isa, workers)
-    assert got.dtype == dtype and got.shape == bias.shape
-    # in double precision the sums themselves are rounded
-    size = np.linalg.norm(exact if dtype == np.float32 else maps)
-    assert np.linalg.norm(got - exact) <= 4 * np.finfo(dtype).eps * size
+def test_bias(problem: Problem, dtype: type, isa: str, workers: int, way: str) -> None:
+    """It is added to the very results without it, and its gradient is the exact sum, whatever the taps are."""
+    data = arrays(problem, dtype)
+    bias = np.random.default_rng(problem.seed).standard_normal(problem.channels[1]).astype(dtype)
+    y, *_, taps_grad = compute(way, problem, data, isa, workers)
+    sums = np.full_like(bias, np.nan)
+    with_bias, *_, beside = compute(way, problem, data, isa, workers, {"forward": bias, "weight_grad": sums})
+    np.testing.assert_array_equal(with_bias, y + bias[:, None, None])
+    np.testing.assert_array_equal(beside, taps_grad)
+    exact = np.array([math.fsum(data[2][:, c].ravel()) for c in range(len(bias))])
+    assert np.linalg.norm(sums - exact) <= 4 * np.finfo(dtype).eps * np.linalg.norm(exact)

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One number per channel, added to every pixel of its planes, and the adjoint: sums over planes.
+// One number per channel, added to every pixel of its planes, and the adjoint: sums over
 #pragma once
 #include "vec.h"
 
 namespace dash {
 namespace DASH_ISA {
-
-// kLanes<double> numbers in double precision.
-template <class T>
-DASH_INLINE Vec<double> load_wide(const T* from) {
-  typedef T Narrow __attribute__((vector_size(kLanes<double> * sizeof(T))));
-  Narrow v;
-  std::memcpy(&v, from, sizeof v);
-  return __builtin_convertvector(v, Vec<double>);
-}
 
 // In double precision, and in blocks: rounding hardly grows with the count.
 template <class T>
@@ -41,16 +32,16 @@ inline double sum(const T* from, int64_t count) {
 
 template <class T>
 struct Bias {
-  const Planes& planes;
+  int64_t batch, channels, pixels;
 
-  int64_t count() const { return planes.batch * planes.channels; }
+  int64_t count() const { return batch * channels; }
 
   void add(const T* bias, T* maps, const Workers& workers) const {
-    parallel_pieces(workers, count(), [&](int64_t, int64_t begin, int64_t end) {
+    parallel_shares(workers, count(), [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {
-        const T value = bias[plane % planes.channels];
-        T* const map = maps + plane * planes.pixels;
-        for (int64_t i = 0; i < planes.pixels; ++i)
+        const T value = bias[plane % channels];
+        T* const map = maps + plane * pixels;
+        for (int64_t i = 0; i < pixels; ++i)
           map[i] += value;
       }
     });
@@ -60,16 +51,16 @@ struct Bias {
   void gradient(const T* maps, T* of_bias, double* sums, const Workers& workers) const {
     const int64_t pieces = larger(1, smaller(workers.count, count()));
     parallel_pieces(workers, count(), [&](int64_t worker, int64_t begin, int64_t end) {
-      double* const of_worker = sums + worker * planes.channels;
-      for (int64_t c = 0; c < planes.channels; ++c)
+      double* const of_worker = sums + worker * channels;
+      for (int64_t c = 0; c < channels; ++c)
         of_worker[c] = 0;
       for (int64_t plane = begin; plane < end; ++plane)
-        of_worker[plane % planes.channels] += sum(maps + plane * planes.pixels, planes.pixels);
+        of_worker[plane % channels] += sum(maps + plane * pixels, pixels);
     });
-    for (int64_t c = 0; c < planes.channels; ++c) {
+    for (int64_t c = 0; c < channels; ++c) {
       double total = 0;
       for (int64_t worker = 0; worker < pieces; ++worker)
-        total += sums[worker * planes.channels + c];
+        total += sums[worker * channels + c];
       of_bias[c] = static_cast<T>(total);
     }
   }

@@ -143,7 +143,7 @@ struct DenseTransfer {
   // transform.
   void load_weights(const T* weight, const Workspace& w, const Workers& workers) const {
     const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
-    parallel_pieces(workers, weight_groups() * depth, [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, weight_groups() * depth, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t j = i / depth * kLanes<T>, k = i % depth, stride = forward ? depth : 1;
         load_taps(taps, problem.num_taps, weight + weight_row(k, j) * problem.num_taps,
@@ -332,7 +332,8 @@ struct DenseTransfer {
     }
   }
 
-  void run(const T* source, const T* weight, T* result, void* buffer, const Workers& workers) const {
+  // Plus a number per channel of the result, if there is one.
+  void run(const T* source, const T* weight, const T* plus, T* result, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
     Workspace w = make_workspace(arena, workers.count);
     from.fill(w.from_places, false);
@@ -346,9 +347,9 @@ struct DenseTransfer {
       const int64_t weights_of_group =
           problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
       from.transform_rows(source + group * depth * from.map, T(1), w.from_places, w.from_spectrum, w.row_scratch,
-                          workers);
+                          nullptr, workers);
       load_weights(weight + group * weights_of_group, w, workers);
-      parallel_pieces(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
+      parallel_shares(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
         for (int64_t u = begin; u < end; ++u) {
           if (to.lanes_are_batch)
             unit_by_samples(w, w.workers[worker], to.unit(u));
@@ -356,7 +357,8 @@ struct DenseTransfer {
             unit_by_channels(w, w.workers[worker], to.unit(u));
         }
       });
-      to.invert_rows(w.to_spectrum, w.to_places, result + group * width * to.map, w.row_scratch, workers);
+      to.invert_rows(w.to_spectrum, w.to_places, plus ? plus + group * width : nullptr, result + group * width * to.map,
+                     w.row_scratch, workers);
     }
   }
 };

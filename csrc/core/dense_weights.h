@@ -44,6 +44,7 @@ struct DenseWeightGrad {
     typename Maps<T>::Places out_places, in_places;
     int64_t* q_offset;
     Vec<T>* tap_rows;
+    LaneSums<T>* sums;  // of the gradient of the output, one per vector
     Worker* workers;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
@@ -55,6 +56,7 @@ struct DenseWeightGrad {
     w.in_places = in.make_places(arena);
     w.q_offset = arena.take<int64_t>(batch);
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
+    w.sums = arena.take<LaneSums<T>>(out.vectors());
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
@@ -145,7 +147,7 @@ struct DenseWeightGrad {
 
   void store_gradient(const Workspace& w, int64_t pieces, T* result, bool add, const Workers& workers) const {
     const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
-    parallel_pieces(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count();
         for (int64_t other = 1; other < pieces; ++other) {
@@ -161,8 +163,18 @@ struct DenseWeightGrad {
     });
   }
 
-  // If `add`, to what is in `result`.
-  void run(const T* out_gradient, const T* input, T* result, bool add, void* buffer, const Workers& workers) const {
+  void store_sums(const LaneSums<T>* sums, T* of_channels, bool add) const {
+    for (int64_t c = 0; c < out.channels; ++c) {
+      double sum = add ? of_channels[c] : 0;
+      for (int64_t b = 0; b < batch; ++b)
+        sum += sums[out.vector_of(c / kLanes<T>, b)][c % kLanes<T>];
+      of_channels[c] = static_cast<T>(sum);
+    }
+  }
+
+  // If asked for, the sums of the output's gradient too, one per channel. If `add`, to what is in the results.
+  void run(const T* out_gradient, const T* input, T* result, T* of_bias, bool add, void* buffer,
+           const Workers& workers) const {
     Arena arena(buffer);
     Workspace w = make_workspace(arena, workers.count);
     out.fill(w.out_places, false);
@@ -175,8 +187,10 @@ struct DenseWeightGrad {
     for (int64_t group = 0; group < problem.groups; ++group) {
       // The products of a pair's two columns sum to twice those of its two samples; a single sample has one column.
       out.transform_rows(out_gradient + group * out.channels * out.map, T(2), w.out_places, w.out_spectrum,
-                         w.row_scratch, workers);
-      in.transform_rows(input + group * width * in.map, T(1), w.in_places, w.in_spectrum, w.row_scratch, workers);
+                         w.row_scratch, of_bias ? w.sums : nullptr, workers);
+      if (of_bias) store_sums(w.sums, of_bias + group * out.channels, add);
+      in.transform_rows(input + group * width * in.map, T(1), w.in_places, w.in_spectrum, w.row_scratch, nullptr,
+                        workers);
       parallel_pieces(workers, units, [&](int64_t worker, int64_t begin, int64_t end) {
         Worker& own = w.workers[worker];
         for (int64_t t = 0; t < tap_vectors; ++t)

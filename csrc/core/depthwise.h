@@ -110,13 +110,14 @@ struct Depthwise {
     return w;
   }
 
+  int64_t channel_in(int64_t pattern, int64_t lane) const { return (pattern * kLanes<T> + lane) % channels; }
   // Weight rows of the channels in the lanes of a pattern. Lanes past the last map hold some channel too: nobody reads
   // their result.
   Lanes<T> pattern_lanes(int64_t pattern) const {
     Lanes<T> lanes;
     lanes.count = kLanes<T>;
     for (int l = 0; l < kLanes<T>; ++l)
-      lanes.offset[l] = (pattern * kLanes<T> + l) % channels * multiplier * problem.num_taps;
+      lanes.offset[l] = channel_in(pattern, l) * multiplier * problem.num_taps;
     return lanes;
   }
   Cx<T>* weights_of(const Workspace& w, int64_t pair, int64_t multiple) const {
@@ -126,7 +127,7 @@ struct Depthwise {
   void transform_weights(const T* weight, bool forward, const Workspace& w, const Workers& workers) const {
     const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     const int sign = forward ? 1 : -1;
-    parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_shares(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(sign);
       for (int64_t i = begin; i < end; ++i) {
@@ -169,22 +170,26 @@ struct Depthwise {
 
   // Rows of the maps of a pair, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input map.
   void transform_in(const Workspace& w, const Maps<T>& in, const T* x, int64_t pair, Worker& worker) const {
-    rows_forward(full_cols, planes(in, x, pair), in.size[0], in.size[1], T(1), w.in_places.of(in.batch > 1),
-                 worker.in_spectrum, worker.row_scratch);
+    rows_forward<T>(full_cols, planes(in, x, pair), in.size[0], in.size[1], T(1), w.in_places.of(in.batch > 1),
+                    worker.in_spectrum, worker.row_scratch, nullptr);
   }
   void invert_in(const Workspace& w, const Maps<T>& in, const Worker& worker, T* x, int64_t pair) const {
-    rows_inverse(full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1],
+    rows_inverse(full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1], Vec<T>{},
                  planes(in, x, pair), worker.row_scratch);
   }
   int64_t multiple_at(const Maps<T>& out, int64_t multiple) const { return multiple * out.size[0] * out.size[1]; }
   void transform_out(const Workspace& w, const Maps<T>& out, const T* y, int64_t pair, int64_t multiple, T scale,
-                     Worker& worker) const {
-    rows_forward(out_cols, planes(out, y + multiple_at(out, multiple), pair), out.size[0], out.size[1], scale,
-                 w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch);
+                     LaneSums<T>* const sums[2], Worker& worker) const {
+    rows_forward<T>(out_cols, planes(out, y + multiple_at(out, multiple), pair), out.size[0], out.size[1], scale,
+                    w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch, sums);
   }
-  void invert_out(const Workspace& w, const Maps<T>& out, const Worker& worker, T* y, int64_t pair,
+  // Plus a number per output channel, if there is one: the pair's vectors hold the same channels.
+  void invert_out(const Workspace& w, const Maps<T>& out, const Worker& worker, const T* bias, T* y, int64_t pair,
                   int64_t multiple) const {
-    rows_inverse(out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1],
+    Vec<T> plus{};
+    for (int64_t l = 0; bias && l < kLanes<T>; ++l)
+      plus[l] = bias[channel_in(pair % patterns, l) * multiplier + multiple];
+    rows_inverse(out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1], plus,
                  planes(out, y + multiple_at(out, multiple), pair), worker.row_scratch);
   }
 
@@ -200,14 +205,15 @@ struct Depthwise {
     }
   }
 
-  // y = x * weights: row frequencies that fold onto one are summed, then the column folds in its inverse.
-  void forward(const T* x, const T* weight, T* y, void* buffer, const Workers& workers) const {
+  // y = x * weights + bias, if there is one: row frequencies that fold onto one are summed, then the column folds in
+  // its inverse.
+  void forward(const T* x, const T* weight, const T* bias, T* y, void* buffer, const Workers& workers) const {
     Arena arena(buffer);
     Workspace w = make_workspace(arena, workers.count);
     fill(w.in_places, false, false);
     fill(w.out_places, true, true);
     transform_weights(weight, true, w, workers);
-    parallel_pieces(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_shares(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       for (int64_t v = begin; v < end; ++v) {
         const Maps<T> in = side(false, count_of(v)), out = side(true, count_of(v));
@@ -218,7 +224,7 @@ struct Depthwise {
             multiply_series(in, worker.in_spectrum, h, worker.out_spectrum, false);
           else
             multiply_forward(in, out, worker, h);
-          invert_out(w, out, worker, y, v, m);
+          invert_out(w, out, worker, bias, y, v, m);
         }
       }
     });
@@ -257,12 +263,12 @@ struct Depthwise {
     fill(w.in_places, false, true);
     fill(w.out_places, true, false);
     transform_weights(weight, false, w, workers);
-    parallel_pieces(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_shares(workers, pairs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       for (int64_t v = begin; v < end; ++v) {
         const Maps<T> in = side(false, count_of(v)), out = side(true, count_of(v));
         for (int64_t m = 0; m < multiplier; ++m) {
-          transform_out(w, out, y_gradient, v, m, T(1), worker);
+          transform_out(w, out, y_gradient, v, m, T(1), nullptr, worker);
           const Cx<T>* const h = weights_of(w, v, m);
           if (series() && !strided_rows())
             multiply_series(in, worker.out_spectrum, h, worker.in_spectrum, m > 0);

@@ -10,10 +10,10 @@ namespace DASH_ISA {
 template <class T>
 struct DepthwiseWeightGrad : Depthwise<T> {
   using Base = Depthwise<T>;
-  using Base::channels, Base::count_of, Base::fill, Base::for_each_unit, Base::full_cols, Base::full_rows,
-      Base::multiplier, Base::out_rows, Base::pairs, Base::pattern_lanes, Base::patterns, Base::problem, Base::series,
-      Base::side, Base::spectrum_size, Base::strided_rows, Base::taps, Base::transform_in, Base::transform_out,
-      Base::weight_at, Base::weight_size, Base::weights_of;
+  using Base::channel_in, Base::channels, Base::count_of, Base::fill, Base::for_each_unit, Base::full_cols,
+      Base::full_rows, Base::multiplier, Base::out_rows, Base::pairs, Base::pattern_lanes, Base::patterns,
+      Base::problem, Base::series, Base::side, Base::spectrum_size, Base::strided_rows, Base::taps, Base::transform_in,
+      Base::transform_out, Base::weight_at, Base::weight_size, Base::weights_of;
   using typename Base::Worker;
 
   DepthwiseWeightGrad(const ConvProblem& p, const TapList& t) : Base(p, t) {}
@@ -21,13 +21,18 @@ struct DepthwiseWeightGrad : Depthwise<T> {
   // Every worker has sums of its own, where the others have weights' spectra.
   struct Workspace : Base::Workspace {
     Vec<T>* tap_gradient;
+    LaneSums<T>* sums;  // of the gradient of the output, two per pair and multiple
+    double* bias_gradient;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
     const typename Base::Workspace base = Base::make_workspace(arena, count, count);
-    return {base, arena.take<Vec<T>>(patterns * multiplier * taps.count())};
+    return {base, arena.take<Vec<T>>(patterns * multiplier * taps.count()),
+            arena.take<LaneSums<T>>(2 * pairs * multiplier), arena.take<double>(channels * multiplier)};
   }
 
-  void run(const T* y_gradient, const T* x, T* weight_gradient, void* buffer, const Workers& workers) const {
+  // If asked for, the sums of the gradient of y too, one per channel.
+  void run(const T* y_gradient, const T* x, T* weight_gradient, T* bias_gradient, void* buffer,
+           const Workers& workers) const {
     Arena arena(buffer);
     Workspace w = make_workspace(arena, workers.count);
     fill(w.in_places, false, false);
@@ -45,7 +50,10 @@ struct DepthwiseWeightGrad : Depthwise<T> {
         const T single_scale = in.batch > 1 ? T(1) : T(2);
         transform_in(w, in, x, v, worker);
         for (int64_t m = 0; m < multiplier; ++m) {
-          transform_out(w, out, y_gradient, v, m, single_scale, worker);
+          LaneSums<T>* const first = w.sums + 2 * (v * multiplier + m);
+          LaneSums<T>* const sums[] = {first, first + 1};
+          first[0] = first[1] = {};
+          transform_out(w, out, y_gradient, v, m, single_scale, bias_gradient ? sums : nullptr, worker);
           if (series() && !strided_rows())
             correlate_series(in, worker, weights_of(own, v, m));
           else
@@ -54,6 +62,19 @@ struct DepthwiseWeightGrad : Depthwise<T> {
       }
     });
     gather_weight_gradient(w, pieces, weight_gradient, workers);
+    if (bias_gradient) gather_bias_gradient(w, bias_gradient);
+  }
+  // Lanes past the last map hold zero.
+  void gather_bias_gradient(const Workspace& w, T* bias_gradient) const {
+    for (int64_t c = 0; c < channels * multiplier; ++c)
+      w.bias_gradient[c] = 0;
+    for (int64_t i = 0; i < 2 * pairs * multiplier; ++i)
+      for (int64_t l = 0; l < kLanes<T>; ++l) {
+        const int64_t pair = i / 2 / multiplier, multiple = i / 2 % multiplier;
+        w.bias_gradient[channel_in(pair % patterns, l) * multiplier + multiple] += w.sums[i][l];
+      }
+    for (int64_t c = 0; c < channels * multiplier; ++c)
+      bias_gradient[c] = static_cast<T>(w.bias_gradient[c]);
   }
   void correlate(const Maps<T>& in, const Maps<T>& out, Worker& worker, Cx<T>* sums) const {
     for (int64_t f = 0; f < in.half() + 1; ++f) {
@@ -80,7 +101,7 @@ struct DepthwiseWeightGrad : Depthwise<T> {
   void gather_weight_gradient(const Workspace& w, int64_t pieces, T* weight_gradient, const Workers& workers) const {
     const Maps<T> in = side(false);
     const int64_t block = carry_after(in.units());
-    parallel_pieces(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
+    parallel_shares(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
       worker.tap_column.prepare(-1);
       for (int64_t i = begin; i < end; ++i) {

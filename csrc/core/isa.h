@@ -11,19 +11,26 @@ namespace dash {
 
 enum class Isa { baseline, avx2, avx512 };
 
+// What a convolution takes and gives, all of it contiguous. forward: a = x, b = taps, result = y. input_grad: a =
+// gradient of y, b = taps, result = gradient of x. weight_grad: a = gradient of y, b = x, result = gradient of taps.
+template <class T>
+struct Operands {
+  const T *a, *b;
+  T* result;
+  const T* bias;     // of forward, one number per output channel, or null
+  T* bias_gradient;  // of weight_grad, the same
+};
+
 template <class T>
 struct KernelTable {
   // Bytes of workspace that `convolve` needs, 64-byte aligned.
   int64_t (*workspace)(ConvOp, const ConvProblem&, const TapList&, int64_t workers);
-  // forward: a = x, b = taps, result = y. input_grad: a = gradient of y, b = taps, result = gradient of x.
-  // weight_grad: a = gradient of y, b = x, result = gradient of taps. All contiguous.
-  void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const T* a, const T* b, T* result, void* workspace,
-                   const Workers&);
+  void (*convolve)(ConvOp, const ConvProblem&, const TapList&, const Operands<T>&, void* workspace, const Workers&);
 
   // The same as direct sums. The table is the operator's own.
   int64_t (*direct_workspace)(ConvOp, const DirectProblem&, const TapTable&, int64_t workers);
-  void (*direct_convolve)(ConvOp, const DirectProblem&, const TapTable&, const T* a, const T* b, T* result,
-                          void* workspace, const Workers&);
+  void (*direct_convolve)(ConvOp, const DirectProblem&, const TapTable&, const Operands<T>&, void* workspace,
+                          const Workers&);
 
   int64_t (*mix_workspace)(const MixProblem&, int64_t workers);
   void (*mix_taps)(const MixProblem&, const T* weight, const T* mixture, T* taps, void* workspace, const Workers&);
@@ -31,10 +38,6 @@ struct KernelTable {
   // read.
   void (*mix_grads)(const MixProblem&, const T* gradient, const T* weight, const T* mixture, T* of_weight,
                     T* of_mixture, void* workspace, const Workers&);
-
-  // Adds one number per channel to the maps; and the adjoint, which needs room for `channels` sums of each worker.
-  void (*add_bias)(const Planes&, const T* bias, T* maps, const Workers&);
-  void (*bias_grad)(const Planes&, const T* maps, T* of_bias, double* sums, const Workers&);
 };
 
 const char* isa_name(Isa isa);

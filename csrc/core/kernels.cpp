@@ -50,36 +50,47 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 }
 
 template <class T>
-void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const T* a, const T* b, T* result,
-              void* buffer, const Workers& workers) {
+void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const Operands<T>& o, void* buffer,
+              const Workers& workers) {
   if (is_depthwise(problem)) {
-    if (op == ConvOp::forward) Depthwise<T>(problem, taps).forward(a, b, result, buffer, workers);
-    if (op == ConvOp::input_grad) Depthwise<T>(problem, taps).input_grad(a, b, result, buffer, workers);
-    if (op == ConvOp::weight_grad) DepthwiseWeightGrad<T>(problem, taps).run(a, b, result, buffer, workers);
+    if (op == ConvOp::forward) Depthwise<T>(problem, taps).forward(o.a, o.b, o.bias, o.result, buffer, workers);
+    if (op == ConvOp::input_grad) Depthwise<T>(problem, taps).input_grad(o.a, o.b, o.result, buffer, workers);
+    if (op == ConvOp::weight_grad)
+      DepthwiseWeightGrad<T>(problem, taps).run(o.a, o.b, o.result, o.bias_gradient, buffer, workers);
     return;
   }
   const int64_t in = problem.in_channels * problem.in[0] * problem.in[1];
   const int64_t out = problem.out_channels * problem.out[0] * problem.out[1];
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t first) {
     if (op == ConvOp::forward)
-      DenseTransfer<T>(part, taps, true).run(a + first * in, b, result + first * out, buffer, workers);
+      DenseTransfer<T>(part, taps, true).run(o.a + first * in, o.b, o.bias, o.result + first * out, buffer, workers);
     if (op == ConvOp::input_grad)
-      DenseTransfer<T>(part, taps, false).run(a + first * out, b, result + first * in, buffer, workers);
+      DenseTransfer<T>(part, taps, false).run(o.a + first * out, o.b, nullptr, o.result + first * in, buffer, workers);
     if (op == ConvOp::weight_grad)
-      DenseWeightGrad<T>(part, taps).run(a + first * out, b + first * in, result, first > 0, buffer, workers);
+      DenseWeightGrad<T>(part, taps)
+          .run(o.a + first * out, o.b + first * in, o.result, o.bias_gradient, first > 0, buffer, workers);
   });
 }
 
+// Behind the workspace of the sums themselves, one number per output channel of each worker.
 template <class T>
 int64_t direct_workspace(ConvOp op, const DirectProblem& problem, const TapTable& table, int64_t workers) {
   int64_t bytes = 0;
   with_direct<T>(op, problem, table, [&](const auto& form) { bytes = bytes_of(form, workers); });
-  return bytes;
+  return bytes + workers * problem.out_channels * static_cast<int64_t>(sizeof(double));
 }
 template <class T>
-void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& table, const T* a, const T* b, T* result,
-                     void* buffer, const Workers& workers) {
-  with_direct<T>(op, problem, table, [&](const auto& form) { form.run(a, b, result, buffer, workers); });
+void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& table, const Operands<T>& o, void* buffer,
+                     const Workers& workers) {
+  int64_t bytes = 0;
+  with_direct<T>(op, problem, table, [&](const auto& form) {
+    bytes = bytes_of(form, workers.count);
+    form.run(o.a, o.b, o.result, buffer, workers);
+  });
+  const Bias<T> bias{problem.batch, problem.out_channels, problem.out[0] * problem.out[1] * problem.out[2]};
+  if (o.bias) bias.add(o.bias, o.result, workers);
+  if (o.bias_gradient)
+    bias.gradient(o.a, o.bias_gradient, reinterpret_cast<double*>(static_cast<char*>(buffer) + bytes), workers);
 }
 
 template <class T>
@@ -98,18 +109,8 @@ void mix_grads(const MixProblem& problem, const T* gradient, const T* weight, co
 }
 
 template <class T>
-void add_bias(const Planes& planes, const T* bias, T* maps, const Workers& workers) {
-  Bias<T>{planes}.add(bias, maps, workers);
-}
-template <class T>
-void bias_grad(const Planes& planes, const T* maps, T* of_bias, double* sums, const Workers& workers) {
-  Bias<T>{planes}.gradient(maps, of_bias, sums, workers);
-}
-
-template <class T>
-constexpr KernelTable<T> kTable = {workspace<T>,       convolve<T>,      direct_workspace<T>,
-                                   direct_convolve<T>, mix_workspace<T>, mix_taps<T>,
-                                   mix_grads<T>,       add_bias<T>,      bias_grad<T>};
+constexpr KernelTable<T> kTable = {workspace<T>,     convolve<T>, direct_workspace<T>, direct_convolve<T>,
+                                   mix_workspace<T>, mix_taps<T>, mix_grads<T>};
 
 }  // namespace
 

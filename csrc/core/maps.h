@@ -120,25 +120,38 @@ struct Maps {
     places.single.fill(columns(), 0, inverse);
   }
 
-  // Columns of all maps, of those without a partner times `single_scale`.
+  // Columns of all maps, of those without a partner times `single_scale`. If there are `sums`, of one vector each, the
+  // maps' own sums.
   void transform_rows(const T* data, T single_scale, const Places& places, Cx<T>* spectrum, Cx<T>* scratch_of_workers,
-                      const Workers& workers) const {
-    parallel_pieces(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+                      LaneSums<T>* sums, const Workers& workers) const {
+    parallel_shares(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t v = first_of_pair(i);
         const bool paired = partner(v) != v;
+        LaneSums<T>* const of_pair[] = {sums + v, sums + partner(v)};
+        for (LaneSums<T>* one : of_pair)
+          if (sums) *one = {};
         rows_forward(*cols, planes(v, data), size[0], size[1], paired ? T(1) : single_scale, places.of(paired),
-                     spectrum + first_column(v), scratch_of_workers + worker * scratch());
+                     spectrum + first_column(v), scratch_of_workers + worker * scratch(), sums ? of_pair : nullptr);
       }
     });
   }
-  void invert_rows(const Cx<T>* spectrum, const Places& places, T* data, Cx<T>* scratch_of_workers,
+  // The number of each lane's channel.
+  Vec<T> in_lanes(const T* of_channels, int64_t vector) const {
+    Vec<T> numbers{};
+    const int64_t group = vector / members(), first = lanes_are_batch ? vector % members() : group * kLanes<T>;
+    for (int64_t l = 0; l < kLanes<T>; ++l)
+      numbers[l] = of_channels[lanes_are_batch ? first : smaller(first + l, channels - 1)];
+    return numbers;
+  }
+  // Plus a number per channel, if there is one.
+  void invert_rows(const Cx<T>* spectrum, const Places& places, const T* plus, T* data, Cx<T>* scratch_of_workers,
                    const Workers& workers) const {
-    parallel_pieces(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t v = first_of_pair(i);
-        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], planes(v, data),
-                     scratch_of_workers + worker * scratch());
+        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1],
+                     plus ? in_lanes(plus, v) : Vec<T>{}, planes(v, data), scratch_of_workers + worker * scratch());
       }
     });
   }

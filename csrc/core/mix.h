@@ -110,7 +110,10 @@ struct Mix {
         for (int64_t s = 0; s < squares(); ++s) {
           if (w.first_run[s] == w.first_run[s + 1]) continue;
           Vec<T> square[kLanes<T>];
-          load_packed(weight + v * kLanes<T> * problem.packed + start(s), lanes, square);
+          const T* const from = weight + v * kLanes<T> * problem.packed + start(s);
+          if (v + 1 < end)
+            prefetch_lanes<false>(from + kLanes<T> * problem.packed, rows(v + 1, problem.packed), width());
+          load_packed(from, lanes, square);
           for (int64_t r = w.first_run[s]; r < w.first_run[s + 1]; ++r) {
             const Run run = w.runs[r];
             const T share = w.taps[run.begin].share;
@@ -150,6 +153,8 @@ struct Mix {
           const int64_t first = v * kLanes<T> * problem.packed + start(s);
           if (kMixture && w.first_run[s] < w.first_run[s + 1]) {
             Vec<T> square[kLanes<T>];
+            if (v + 1 < end)
+              prefetch_lanes<false>(weight + first + kLanes<T> * problem.packed, rows(v + 1, problem.packed), width());
             load_packed(weight + first, lanes, square);
             for (int64_t r = w.first_run[s]; r < w.first_run[s + 1]; ++r) {
               const Run run = w.runs[r];
@@ -159,6 +164,8 @@ struct Mix {
               of_rows[run.candidate] += sum;
             }
           }
+          if (kWeight && v + 1 < end)
+            prefetch_lanes<true>(of_weight + first + kLanes<T> * problem.packed, rows(v + 1, problem.packed), width());
           if (kWeight) store_gathered(w.taps + start(s), lattice, lanes, of_weight + first);
         }
         if (kMixture) add_up(of_rows, scores);

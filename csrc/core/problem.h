@@ -42,15 +42,13 @@ struct MixProblem {
   const int64_t* counts;
 };
 
-// Maps of channels, as they lie in memory.
-struct Planes {
-  int64_t batch, channels, pixels;
-};
-
-// Runs body(arg, i) for i in [0, n), on at most `count` threads. The body never throws.
+// Runs body(arg, worker, i) for i in [0, n), n <= kMostIterations, on up to `count` threads, which `worker` numbers.
+// The body never throws.
+constexpr int64_t kMostIterations = int64_t{1} << 16;
 struct Workers {
   int64_t count;
-  void (*run)(int64_t n, void (*body)(void*, int64_t), void* arg);
+  void* team;
+  void (*run)(void* team, int64_t n, void (*body)(void* arg, int64_t worker, int64_t i), void* arg);
 };
 
 // One pass of a mixed-radix transform: radix * m * s == n. twiddle holds m x (radix - 1) complex numbers exp(-2 pi i p

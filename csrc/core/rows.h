@@ -61,10 +61,35 @@ inline int64_t rows_scratch(int64_t rows, int64_t width, int64_t length) {
   return rows_per_chunk(rows, width) * width + 2 * length;
 }
 
-// Column f of both half spectra, at y: sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2], times `scale`.
+// The sum of each lane's plane, in double precision and in blocks: rounding hardly grows with the count.
+template <class T>
+struct LaneSums {
+  static constexpr int kParts = kLanes<T> / kLanes<double>;
+  Vec<double> part[kParts];
+
+  double operator[](int64_t lane) const { return part[lane / kLanes<double>][lane % kLanes<double>]; }
+
+  // Adds from[kStep * j] for j in [0, n).
+  template <int kStep>
+  void add(const Vec<T>* from, int64_t n) {
+    constexpr int64_t kBlock = 128;
+    for (int64_t j0 = 0; j0 < n; j0 += kBlock) {
+      Vec<double> block[2][kParts] = {};  // of even and odd j
+      for (int64_t j = j0; j < smaller(n, j0 + kBlock); ++j)
+        for (int k = 0; k < kParts; ++k)
+          block[j % 2][k] += load_wide(reinterpret_cast<const T*>(from + kStep * j) + k * kLanes<double>);
+      for (int k = 0; k < kParts; ++k)
+        part[k] += block[0][k] + block[1][k];
+    }
+  }
+};
+
+// Column f of both half spectra, at y: sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2], times `scale`. Adds
+// the elements of both vectors of planes to `sums`, if there are any.
 template <class T>
 inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>& planes, int64_t rows, int64_t width,
-                         T scale, const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch) {
+                         T scale, const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch,
+                         LaneSums<T>* const sums[2]) {
   const int64_t step = rows_per_chunk(rows, width);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   for (int64_t j = 0; !planes.second && j < step * width; ++j)
@@ -78,6 +103,8 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
       load_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im);
       prefetch_lanes<false>(planes.second + at + count, planes.second_lanes, ahead);
     }
+    if (sums) sums[0]->template add<2>(&chunk->re, count);
+    if (sums && planes.second) sums[1]->template add<2>(&chunk->im, count);
     for (int64_t j = 0; scale != T(1) && j < count; ++j)
       chunk[j] = scaled(chunk[j], scale);
     for (int64_t y = 0; y < count / width; ++y) {
@@ -90,10 +117,11 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
   }
 }
 
-// plane[y, x] = sum over all n frequencies of spectrum exp(+2 pi i f x / n), the half spectrum standing for the whole.
+// plane[y, x] = sum over all n frequencies of spectrum exp(+2 pi i f x / n), the half spectrum standing for the whole,
+// plus a number per lane.
 template <class T>
 inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const RowPlaces<T>& places, int64_t rows,
-                         int64_t width, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
+                         int64_t width, Vec<T> plus, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
   const int64_t step = rows_per_chunk(rows, width);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
@@ -103,8 +131,8 @@ inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const
     for (int64_t y = 0; y < count / width; ++y)
       fft(plan.complex, Input<T>::from_places(spectrum + y0 + y, plan.n, places),
           Output<T>::to_values(chunk + y * width, width), buffer);
-    store_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re);
-    if (planes.second) store_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im);
+    store_lanes<2>(planes.first + at, planes.first_lanes, count, &chunk->re, plus);
+    if (planes.second) store_lanes<2>(planes.second + at, planes.second_lanes, count, &chunk->im, plus);
   }
 }
 

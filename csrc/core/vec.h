@@ -171,13 +171,13 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
   }
 }
 
-// The inverse of load_lanes: writes in[kStep * j] to element j of every lane's plane.
+// The inverse of load_lanes: writes in[kStep * j] + plus to element j of every lane's plane.
 template <int kStep = 1, class T>
-inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in) {
+inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus = Vec<T>{}) {
   if (n < kLanes<T>) {
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < lanes.count; ++l)
-        base[lanes.offset[l] + j] = in[kStep * j][l];
+        base[lanes.offset[l] + j] = in[kStep * j][l] + plus[l];
     return;
   }
   for (int64_t j = 0; j < n; j += kLanes<T>) {
@@ -185,9 +185,18 @@ inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>*
     Vec<T> rows[kLanes<T>];
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes<T>; ++l)
-      rows[l] = in[kStep * (to + l)];
+      rows[l] = in[kStep * (to + l)] + plus;
     store_square(base + to, lanes, rows);
   }
+}
+
+// kLanes<double> numbers in double precision.
+template <class T>
+DASH_INLINE Vec<double> load_wide(const T* from) {
+  typedef T Narrow __attribute__((vector_size(kLanes<double> * sizeof(T))));
+  Narrow v;
+  std::memcpy(&v, from, sizeof v);
+  return __builtin_convertvector(v, Vec<double>);
 }
 
 // Cuts one caller-owned buffer into 64-byte aligned pieces. With a null buffer it only measures.
@@ -207,19 +216,28 @@ class Arena {
   int64_t used_ = 0;
 };
 
-// body(i) for every i in [0, n), spread over the workers.
+// body(worker, i) for every i in [0, n), spread over the workers.
 template <class Body>
 inline void parallel(const Workers& workers, int64_t n, const Body& body) {
   workers.run(
-      n, [](void* arg, int64_t i) { (*static_cast<const Body*>(arg))(i); },
+      workers.team, n, [](void* arg, int64_t worker, int64_t i) { (*static_cast<const Body*>(arg))(worker, i); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
-// body(worker, begin, end): [0, n) cut into one contiguous piece per worker.
+// body(piece, begin, end): [0, n) cut into one contiguous piece per worker, whoever works on it. Sums that are kept by
+// piece come out the same every time.
 template <class Body>
 inline void parallel_pieces(const Workers& workers, int64_t n, const Body& body) {
   const int64_t pieces = larger(1, smaller(workers.count, n));
-  parallel(workers, pieces, [&](int64_t w) { body(w, w * n / pieces, (w + 1) * n / pieces); });
+  parallel(workers, pieces, [&](int64_t, int64_t i) { body(i, i * n / pieces, (i + 1) * n / pieces); });
+}
+
+// body(worker, begin, end): [0, n) cut into some contiguous shares per worker, for whoever is free.
+template <class Body>
+inline void parallel_shares(const Workers& workers, int64_t n, const Body& body) {
+  constexpr int64_t kShares = 8;
+  const int64_t shares = workers.count == 1 ? 1 : smaller(n, smaller(kShares * workers.count, kMostIterations));
+  parallel(workers, shares, [&](int64_t worker, int64_t i) { body(worker, i * n / shares, (i + 1) * n / shares); });
 }
 
 }  // namespace DASH_ISA

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../core/plan.h"
-#include "bias.h"
+#include "convolution.h"
 #include "tensors.h"
 #include "workspace.h"
 
@@ -42,18 +42,14 @@ struct Call {
     check_problem(problem, offsets.data());
   }
 
-  void run(const char* op, ConvOp which, const Tensor& a, const Tensor& b, const Tensor& result) const {
+  void run(const char* op, ConvOp which, const ConvTensors& tensors) const {
     const SortedTaps sorted(problem, offsets.data());
     const TapList taps = sorted.list();
-    const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
-    const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
-    dispatch(op, left, right, [&](auto type) {
-      using T = decltype(type);
-      const KernelTable<T>& table = kernels<T>(isa_in_use());
-      const Workspace workspace(static_cast<size_t>(table.workspace(which, problem, taps, workers.count)));
-      table.convolve(which, problem, taps, left.const_data_ptr<T>(), right.const_data_ptr<T>(),
-                     result.mutable_data_ptr<T>(), workspace.data(), workers);
-    });
+    run_convolution(
+        op, tensors, [&](const auto& table, int64_t count) { return table.workspace(which, problem, taps, count); },
+        [&](const auto& table, const auto& operands, void* workspace, const Workers& workers) {
+          table.convolve(which, problem, taps, operands, workspace, workers);
+        });
   }
 };
 
@@ -64,8 +60,7 @@ Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints strid
   const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
                   x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular);
   const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
-  if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, x, taps, y);
-  add_bias("fourier_tap_conv", y, bias);
+  if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, {x, taps, y, bias});
   return y;
 }
 
@@ -78,45 +73,50 @@ Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_
                   numbers("fourier_tap_conv_input_grad", offsets), grad.size(0), in_channels, taps.size(0), groups,
                   taps.size(2), circular);
   const Tensor x = new_maps(grad, shape(grad.size(0), in_channels, input_size));
-  if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, grad, taps, x);
+  if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, {grad, taps, x});
   return x;
+}
+
+// Beside the gradient of the taps that of a bias, if there is one.
+Tensor weight_grad(const char* op, const Tensor& grad, const Tensor& x, const Tensor& offsets, const Ints& stride,
+                   const Ints& length, int64_t groups, bool circular, const std::optional<Tensor>& bias_gradient) {
+  STD_TORCH_CHECK(
+      grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
+      op, ": shapes of grad and x do not fit");
+  const int64_t num_taps = offsets.numel() / (x.dim() - 2);
+  const Call call(op, spatial_of(x), spatial_of(grad), stride, length, numbers(op, offsets), x.size(0), x.size(1),
+                  grad.size(1), groups, num_taps, circular);
+  const Ints sizes = {grad.size(1), x.size(1) / groups, num_taps};
+  if (x.size(0) == 0) return torch::stable::new_zeros(x, sizes);
+  const Tensor taps = torch::stable::new_empty(x, sizes);
+  call.run(op, ConvOp::weight_grad, {grad, x, taps, std::nullopt, bias_gradient});
+  return taps;
 }
 
 Tensor tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, Ints length, int64_t groups,
                             bool circular) {
-  STD_TORCH_CHECK(
-      grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
-      "fourier_tap_conv_weight_grad: shapes of grad and x do not fit");
-  const int64_t num_taps = offsets.numel() / (x.dim() - 2);
-  const Call call("fourier_tap_conv_weight_grad", spatial_of(x), spatial_of(grad), stride, length,
-                  numbers("fourier_tap_conv_weight_grad", offsets), x.size(0), x.size(1), grad.size(1), groups,
-                  num_taps, circular);
-  const Ints sizes = {grad.size(1), x.size(1) / groups, num_taps};
-  if (x.size(0) == 0) return torch::stable::new_zeros(x, sizes);
-  const Tensor taps = torch::stable::new_empty(x, sizes);
-  call.run("fourier_tap_conv_weight_grad", ConvOp::weight_grad, grad, x, taps);
-  return taps;
+  return weight_grad("fourier_tap_conv_weight_grad", grad, x, offsets, stride, length, groups, circular, std::nullopt);
 }
 
-// The gradient of the bias beside that of the taps.
 std::tuple<Tensor, Tensor> tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, Ints length,
                                                      int64_t groups, bool circular) {
-  const Tensor flat = torch::stable::contiguous(grad);
-  return {tap_conv_weight_grad(flat, x, offsets, stride, length, groups, circular),
-          bias_grad("fourier_tap_conv_weight_bias_grad", flat)};
+  constexpr const char* kName = "fourier_tap_conv_weight_bias_grad";
+  STD_TORCH_CHECK(grad.dim() >= 3, kName, ": shapes of grad and x do not fit");
+  const Tensor bias = new_bias_gradient(grad);
+  return {weight_grad(kName, grad, x, offsets, stride, length, groups, circular, bias), bias};
 }
 
 struct MixCall {
   const char* op;
   Ints index;
   MixProblem problem;
-  Workers workers;
+  int64_t count;  // of workers
 
   MixCall(const char* name, int64_t rows, int64_t packed, int64_t lattice, const Tensor& index_tensor,
           const Ints& counts)
       : op(name), index(numbers(name, index_tensor)),
         problem{rows, packed, lattice, static_cast<int64_t>(counts.size()), index.data(), counts.data()},
-        workers(torch_workers(rows * packed)) {
+        count(worker_count(rows * packed)) {
     STD_TORCH_CHECK(static_cast<int64_t>(index.size()) == packed, op, ": index has ", index.size(), " entries for ",
                     packed, " packed taps");
     int64_t total = 0;
@@ -129,15 +129,17 @@ struct MixCall {
       STD_TORCH_CHECK(at >= -1 && at < lattice, op, ": index ", at, " is outside the lattice of ", lattice, " taps");
   }
 
-  // body(table, left, right, workspace), with pointers to contiguous operands.
+  // body(table, left, right, workspace, workers), with pointers to contiguous operands.
   template <class Run>
   void run(const Tensor& a, const Tensor& b, const Run& body) const {
     const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(isa_in_use());
-      const Workspace workspace(static_cast<size_t>(table.mix_workspace(problem, workers.count)));
-      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), workspace.data());
+      const Workspace workspace(static_cast<size_t>(table.mix_workspace(problem, count)));
+      with_workers(count, [&](const Workers& workers) {
+        body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), workspace.data(), workers);
+      });
     });
   }
 };
@@ -158,9 +160,10 @@ Tensor mix_taps(Tensor weight, Tensor mixture, Tensor index, Ints counts, int64_
                   "cpu_mix_taps: weight must be 3-D and mixture 1-D with one entry per candidate");
   const MixCall call("cpu_mix_taps", weight.size(0) * weight.size(1), weight.size(2), lattice_size, index, counts);
   const Tensor taps = torch::stable::new_empty(weight, Ints{weight.size(0), weight.size(1), lattice_size});
-  call.run(weight, mixture, [&](const auto& table, const auto* w, const auto* m, void* workspace) {
-    table.mix_taps(call.problem, w, m, out<decltype(*m)>(taps), workspace, call.workers);
-  });
+  call.run(weight, mixture,
+           [&](const auto& table, const auto* w, const auto* m, void* workspace, const Workers& workers) {
+             table.mix_taps(call.problem, w, m, out<decltype(*m)>(taps), workspace, workers);
+           });
   return taps;
 }
 
@@ -170,9 +173,10 @@ Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
   const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
                      index, counts);
   const Tensor weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
-  call.run(grad, mixture, [&](const auto& table, const auto* g, const auto* m, void* workspace) {
-    table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, call.workers);
-  });
+  call.run(grad, mixture,
+           [&](const auto& table, const auto* g, const auto* m, void* workspace, const Workers& workers) {
+             table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, workers);
+           });
   return weight;
 }
 
@@ -180,8 +184,8 @@ Tensor mixture_grad(Tensor grad, Tensor weight, Tensor index, Ints counts) {
   check_same_rows("cpu_mixture_grad", grad, weight);
   const MixCall call("cpu_mixture_grad", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
   const Tensor mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
-  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace) {
-    table.mix_grads(call.problem, g, w, nullptr, nullptr, out<decltype(*w)>(mixture), workspace, call.workers);
+  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
+    table.mix_grads(call.problem, g, w, nullptr, nullptr, out<decltype(*w)>(mixture), workspace, workers);
   });
   return mixture;
 }
@@ -196,10 +200,10 @@ std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture,
   const Tensor shares = torch::stable::contiguous(mixture);
   const Tensor of_weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
-  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace) {
+  call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
     using T = std::decay_t<decltype(*w)>;
     table.mix_grads(call.problem, g, w, shares.const_data_ptr<T>(), out<T>(of_weight), out<T>(of_mixture), workspace,
-                    call.workers);
+                    workers);
   });
   return {of_weight, of_mixture};
 }

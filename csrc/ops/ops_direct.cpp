@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "../core/direct_plan.h"
-#include "bias.h"
+#include "convolution.h"
 #include "tensors.h"
 #include "workspace.h"
 
@@ -32,18 +32,14 @@ struct DirectCall {
     offsets = offset_triples(flat_offsets, axes);
   }
 
-  void run(const Tensor& a, const Tensor& b, const Tensor& result) const {
+  void run(const ConvTensors& tensors) const {
     const DirectPlan plan(which, problem, offsets.data());
-    const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
-    const Workers workers = torch_workers(a.numel() + b.numel() + result.numel());
-    dispatch(op, left, right, [&](auto type) {
-      using T = decltype(type);
-      const KernelTable<T>& table = kernels<T>(isa_in_use());
-      const Workspace workspace(
-          static_cast<size_t>(table.direct_workspace(which, problem, plan.table(), workers.count)));
-      table.direct_convolve(which, problem, plan.table(), left.const_data_ptr<T>(), right.const_data_ptr<T>(),
-                            result.mutable_data_ptr<T>(), workspace.data(), workers);
-    });
+    run_convolution(
+        op, tensors,
+        [&](const auto& table, int64_t count) { return table.direct_workspace(which, problem, plan.table(), count); },
+        [&](const auto& table, const auto& operands, void* workspace, const Workers& workers) {
+          table.direct_convolve(which, problem, plan.table(), operands, workspace, workers);
+        });
   }
 };
 
@@ -55,8 +51,7 @@ Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Int
   const DirectCall call(kName, ConvOp::forward, spatial_of(x), out_size, stride, numbers(kName, offsets), x.size(0),
                         x.size(1), taps.size(0), groups, taps.size(2), circular);
   const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
-  call.run(x, taps, y);
-  add_bias(kName, y, bias);
+  call.run({x, taps, y, bias});
   return y;
 }
 
@@ -69,29 +64,34 @@ Tensor direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints
   const DirectCall call(kName, ConvOp::input_grad, input_size, spatial_of(grad), stride, numbers(kName, offsets),
                         grad.size(0), in_channels, taps.size(0), groups, taps.size(2), circular);
   const Tensor x = new_maps(grad, shape(grad.size(0), in_channels, input_size));
-  call.run(grad, taps, x);
+  call.run({grad, taps, x});
   return x;
 }
 
-Tensor direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, int64_t groups, bool circular) {
-  constexpr const char* kName = "direct_tap_conv_weight_grad";
+// Beside the gradient of the taps that of a bias, if there is one.
+Tensor weight_grad(const char* op, const Tensor& grad, const Tensor& x, const Tensor& offsets, const Ints& stride,
+                   int64_t groups, bool circular, const std::optional<Tensor>& bias_gradient) {
   STD_TORCH_CHECK(
       grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && groups > 0 && x.size(1) % groups == 0,
-      kName, ": shapes of grad and x do not fit");
+      op, ": shapes of grad and x do not fit");
   const int64_t num_taps = offsets.numel() / (x.dim() - 2);
-  const DirectCall call(kName, ConvOp::weight_grad, spatial_of(x), spatial_of(grad), stride, numbers(kName, offsets),
+  const DirectCall call(op, ConvOp::weight_grad, spatial_of(x), spatial_of(grad), stride, numbers(op, offsets),
                         x.size(0), x.size(1), grad.size(1), groups, num_taps, circular);
   const Tensor taps = torch::stable::new_empty(x, Ints{grad.size(1), x.size(1) / groups, num_taps});
-  call.run(grad, x, taps);
+  call.run({grad, x, taps, std::nullopt, bias_gradient});
   return taps;
 }
 
-// The gradient of the bias beside that of the taps.
+Tensor direct_tap_conv_weight_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride, int64_t groups, bool circular) {
+  return weight_grad("direct_tap_conv_weight_grad", grad, x, offsets, stride, groups, circular, std::nullopt);
+}
+
 std::tuple<Tensor, Tensor> direct_tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, Ints stride,
                                                             int64_t groups, bool circular) {
-  const Tensor flat = torch::stable::contiguous(grad);
-  return {direct_tap_conv_weight_grad(flat, x, offsets, stride, groups, circular),
-          bias_grad("direct_tap_conv_weight_bias_grad", flat)};
+  constexpr const char* kName = "direct_tap_conv_weight_bias_grad";
+  STD_TORCH_CHECK(grad.dim() >= 3, kName, ": shapes of grad and x do not fit");
+  const Tensor bias = new_bias_gradient(grad);
+  return {weight_grad(kName, grad, x, offsets, stride, groups, circular, bias), bias};
 }
 
 }  // namespace

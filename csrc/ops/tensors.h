@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../core/isa.h"
+#include "../core/team.h"
 #include "workspace.h"
 
 namespace dash {
@@ -18,18 +19,29 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using Ints = std::vector<int64_t>;
 
-inline void run_parallel(int64_t n, void (*body)(void*, int64_t), void* arg) {
-  torch::stable::parallel_for(0, n, 1, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      body(arg, i);
-  });
-}
-
 // As many of torch's threads as have some thousand numbers each to work on: waking one costs as much.
-inline Workers torch_workers(int64_t numbers) {
+inline int64_t worker_count(int64_t numbers) {
   constexpr int64_t kGrain = 16384;
   const int64_t threads = torch::stable::get_num_threads();
-  return {std::min(threads, std::max<int64_t>(numbers / kGrain, 1)), run_parallel};
+  return std::min(threads, std::max<int64_t>(numbers / kGrain, 1));
+}
+
+// body(workers), with `count` of torch's threads woken once for all that it does.
+template <class Body>
+void with_workers(int64_t count, const Body& body) {
+  Team team;
+  const Workers workers = team.workers(count);
+  if (count == 1) return body(workers);
+  torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (i > 0) {
+        team.follow(i);
+      } else {
+        const Team::Lead lead(team);
+        body(workers);
+      }
+    }
+  });
 }
 
 // Read at the first call, and kept.
@@ -69,20 +81,6 @@ inline Ints numbers(const char* op, const Tensor& tensor) {
   const Tensor flat = torch::stable::contiguous(tensor);
   const int64_t* first = flat.const_data_ptr<int64_t>();
   return Ints(first, first + flat.numel());
-}
-
-// What the problems of all engines share; the sizes per axis are each engine's own.
-template <class Problem>
-void describe(Problem& problem, const char* op, const Ints& flat_offsets, size_t axes, int64_t batch,
-              int64_t in_channels, int64_t out_channels, int64_t groups, int64_t num_taps, bool circular) {
-  STD_TORCH_CHECK(flat_offsets.size() == axes * static_cast<size_t>(num_taps), op, ": expected ", axes * num_taps,
-                  " offsets, got ", flat_offsets.size());
-  problem.batch = batch;
-  problem.in_channels = in_channels;
-  problem.out_channels = out_channels;
-  problem.groups = groups;
-  problem.num_taps = num_taps;
-  problem.circular = circular;
 }
 
 inline Ints shape(int64_t first, int64_t second, const Ints& rest) {

@@ -5,13 +5,16 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../core/direct_plan.h"
 #include "../core/isa.h"
 #include "../core/plan.h"
+#include "../core/team.h"
 
 namespace py = pybind11;
 
@@ -28,14 +31,28 @@ Isa isa_by_name(const std::string& name) {
   throw std::invalid_argument("instruction set '" + name + "' is unknown or above this processor's");
 }
 
-void run_serially(int64_t n, void (*body)(void*, int64_t), void* arg) {
-  for (int64_t i = 0; i < n; ++i)
-    body(arg, i);
-}
-// Pieces run one after the other: the arithmetic of that many threads, on the calling one.
-Workers serial_workers(int64_t count) {
-  return {count, run_serially};
-}
+// Threads of our own for one call, however many cores there are.
+class Threads {
+ public:
+  explicit Threads(int64_t count) : count_(count) {
+    for (int64_t i = 1; i < count; ++i)
+      followers_.emplace_back([this, i] { team_.follow(i); });
+  }
+  ~Threads() {
+    {
+      const Team::Lead over(team_);
+    }
+    for (std::thread& follower : followers_)
+      follower.join();
+  }
+  Threads(const Threads&) = delete;
+  Workers workers() { return team_.workers(count_); }
+
+ private:
+  int64_t count_;
+  Team team_;
+  std::vector<std::thread> followers_;
+};
 
 class AlignedBuffer {
  public:
@@ -54,11 +71,21 @@ ConvOp op_by_name(const std::string& name) {
   throw std::invalid_argument("operator '" + name + "': use forward, input_grad or weight_grad");
 }
 
+// `bias`, one number per output channel, is added by "forward" and filled by "weight_grad".
+template <class T>
+Operands<T> operands_of(ConvOp op, const Array<T>& a, const Array<T>& b, py::array_t<T>& result,
+                        std::optional<Array<T>>& bias, int64_t channels) {
+  if (bias && (op == ConvOp::input_grad || bias->ndim() != 1 || bias->shape(0) != channels))
+    throw std::invalid_argument("bias is one number per output channel, of forward and weight_grad");
+  return {a.data(), b.data(), result.mutable_data(), bias && op == ConvOp::forward ? bias->data() : nullptr,
+          bias && op == ConvOp::weight_grad ? bias->mutable_data() : nullptr};
+}
+
 // Two-dimensional maps only: a 1-D problem is one row. offsets holds (row, column) pairs.
 template <class T>
 py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
                         const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular,
-                        const std::string& isa, int64_t workers) {
+                        const std::string& isa, int64_t workers, std::optional<Array<T>> bias) {
   if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 ||
       workers < 1)
     throw std::invalid_argument("sizes, stride and length take two entries, offsets pairs, workers at least 1");
@@ -89,8 +116,8 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
   const SortedTaps sorted(problem, offsets.data());
   const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
   AlignedBuffer workspace(table.workspace(op, problem, sorted.list(), workers));
-  table.convolve(op, problem, sorted.list(), a.data(), b.data(), result.mutable_data(), workspace.get(),
-                 serial_workers(workers));
+  table.convolve(op, problem, sorted.list(), operands_of(op, a, b, result, bias, problem.out_channels), workspace.get(),
+                 Threads(workers).workers());
   return result;
 }
 
@@ -98,7 +125,7 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
 template <class T>
 py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
                       const Ints& out, const Ints& stride, int64_t groups, bool circular, const std::string& isa,
-                      int64_t workers) {
+                      int64_t workers, std::optional<Array<T>> bias) {
   const size_t axes = in.size();
   if (axes < 1 || axes > 3 || out.size() != axes || stride.size() != axes || offsets.size() % axes || workers < 1)
     throw std::invalid_argument("sizes and stride take one to three entries, offsets as many per tap, workers a count");
@@ -130,8 +157,8 @@ py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const 
   py::array_t<T> result(op == ConvOp::forward ? y_shape : weights_out ? taps_shape : x_shape);
   const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
   AlignedBuffer workspace(table.direct_workspace(op, problem, plan.table(), workers));
-  table.direct_convolve(op, problem, plan.table(), a.data(), b.data(), result.mutable_data(), workspace.get(),
-                        serial_workers(workers));
+  table.direct_convolve(op, problem, plan.table(), operands_of(op, a, b, result, bias, problem.out_channels),
+                        workspace.get(), Threads(workers).workers());
   return result;
 }
 
@@ -147,7 +174,7 @@ py::array_t<T> mix(const std::string& op, Array<T> a, Array<T> b, const Ints& in
   const auto run = [&](auto kernel, const Ints& shape) {
     py::array_t<T> result(shape);
     AlignedBuffer workspace(table.mix_workspace(problem, workers));
-    kernel(problem, a.data(), b.data(), result.mutable_data(), workspace.get(), serial_workers(workers));
+    kernel(problem, a.data(), b.data(), result.mutable_data(), workspace.get(), Threads(workers).workers());
     return result;
   };
   if (a.ndim() != 2 || a.shape(1) != (op == "mix_taps" ? problem.packed : lattice) || workers < 1)
@@ -179,31 +206,8 @@ std::pair<py::array_t<T>, py::array_t<T>> mix_grads(Array<T> gradient, Array<T> 
   py::array_t<T> of_weight(Ints{problem.rows, packed}), of_mixture(Ints{candidates});
   AlignedBuffer workspace(table.mix_workspace(problem, workers));
   table.mix_grads(problem, gradient.data(), weight.data(), mixture.data(), of_weight.mutable_data(),
-                  of_mixture.mutable_data(), workspace.get(), serial_workers(workers));
+                  of_mixture.mutable_data(), workspace.get(), Threads(workers).workers());
   return {of_weight, of_mixture};
-}
-
-// Maps (batch, channels, pixels) plus one number per channel.
-template <class T>
-py::array_t<T> add_bias(Array<T> maps, Array<T> bias, const std::string& isa, int64_t workers) {
-  if (maps.ndim() != 3 || bias.ndim() != 1 || bias.shape(0) != maps.shape(1) || workers < 1)
-    throw std::invalid_argument("maps have 3 axes, bias one number per channel");
-  const Planes planes{maps.shape(0), maps.shape(1), maps.shape(2)};
-  py::array_t<T> result(Ints{planes.batch, planes.channels, planes.pixels}, maps.data());
-  kernels<T>(isa_by_name(isa)).add_bias(planes, bias.data(), result.mutable_data(), serial_workers(workers));
-  return result;
-}
-
-// The adjoint: sums over samples and pixels.
-template <class T>
-py::array_t<T> bias_grad(Array<T> maps, const std::string& isa, int64_t workers) {
-  if (maps.ndim() != 3 || workers < 1) throw std::invalid_argument("maps have 3 axes");
-  const Planes planes{maps.shape(0), maps.shape(1), maps.shape(2)};
-  py::array_t<T> result(Ints{planes.channels});
-  std::vector<double> sums(static_cast<size_t>(workers * planes.channels));
-  kernels<T>(isa_by_name(isa))
-      .bias_grad(planes, maps.data(), result.mutable_data(), sums.data(), serial_workers(workers));
-  return result;
 }
 
 Ints plan_radices(int64_t n) {
@@ -237,7 +241,7 @@ PYBIND11_MODULE(_core, m) {
           "One convolution ('forward', 'input_grad', 'weight_grad') of maps (batch, channels, rows, columns).",
           py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
           py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"), py::arg("circular"),
-          py::arg("isa"), py::arg("workers"));
+          py::arg("isa"), py::arg("workers"), py::arg("bias").noconvert() = py::none());
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);
@@ -245,7 +249,7 @@ PYBIND11_MODULE(_core, m) {
     m.def("direct", function, "One convolution as `convolve` computes it, by direct sums over the taps.", py::arg("op"),
           py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
           py::arg("out_size"), py::arg("stride"), py::arg("groups"), py::arg("circular"), py::arg("isa"),
-          py::arg("workers"));
+          py::arg("workers"), py::arg("bias").noconvert() = py::none());
   };
   def_direct(&dash::direct<float>);
   def_direct(&dash::direct<double>);
@@ -263,12 +267,4 @@ PYBIND11_MODULE(_core, m) {
   };
   def_mix_grads(&dash::mix_grads<float>);
   def_mix_grads(&dash::mix_grads<double>);
-  const auto def_bias = [&m](auto add, auto gradient) {
-    m.def("add_bias", add, "Maps (batch, channels, pixels) plus one number per channel.", py::arg("maps").noconvert(),
-          py::arg("bias").noconvert(), py::arg("isa"), py::arg("workers"));
-    m.def("bias_grad", gradient, "Sums of maps (batch, channels, pixels) over all but channels.",
-          py::arg("maps").noconvert(), py::arg("isa"), py::arg("workers"));
-  };
-  def_bias(&dash::add_bias<float>, &dash::bias_grad<float>);
-  def_bias(&dash::add_bias<double>, &dash::bias_grad<double>);
 }

@@ -261,7 +261,10 @@ class MixedConvNd(nn.Module):
         return self._softmax(self.alpha - exponential.clamp_min(torch.finfo(exponential.dtype).tiny).log())
 
     def _softmax(self, logits: Tensor) -> Tensor:
-        return torch.softmax(_wide(logits) / self.temperature, dim=0).to(self.alpha.dtype)
+        logits = _wide(logits)
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        return torch.softmax(logits, dim=0).to(self.alpha.dtype)
 
     def _checked(self, i: SupportsIndex) -> int:
         try:

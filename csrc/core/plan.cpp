@@ -138,21 +138,25 @@ template const LengthPlan<float>& length_plan<float>(int64_t);
 template const LengthPlan<double>& length_plan<double>(int64_t);
 
 SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
-  std::vector<int64_t> order;
-  for (int64_t t = 0; t < problem.num_taps; ++t)
-    if (reaches(problem, offsets + 2 * t)) order.push_back(t);
-  const auto row = [&](int64_t t) { return modulo(offsets[2 * t], problem.length[0]); };
-  const auto column = [&](int64_t t) { return modulo(offsets[2 * t + 1], problem.length[1]); };
-  const auto key = [&](int64_t t) { return std::make_pair(row(t), column(t) % 2); };
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return key(a) < key(b); });
-  for (int64_t t : order) {
-    if (row_pos_.empty() || row_pos_.back() != row(t)) {
-      row_pos_.push_back(row(t));
+  struct Tap {
+    int64_t row, odd, column, stored;
+  };
+  std::vector<Tap> order;
+  for (int64_t t = 0; t < problem.num_taps; ++t) {
+    if (!reaches(problem, offsets + 2 * t)) continue;
+    const int64_t column = modulo(offsets[2 * t + 1], problem.length[1]);
+    order.push_back({modulo(offsets[2 * t], problem.length[0]), column % 2, column, t});
+  }
+  const auto before = [](const Tap& a, const Tap& b) { return a.row != b.row ? a.row < b.row : a.odd < b.odd; };
+  std::stable_sort(order.begin(), order.end(), before);
+  for (const Tap& tap : order) {
+    if (row_pos_.empty() || row_pos_.back() != tap.row) {
+      row_pos_.push_back(tap.row);
       row_start_.push_back(static_cast<int64_t>(plus_.size()));
       row_middle_.push_back(row_start_.back());
     }
-    add(t, column(t), problem.length[1]);
-    if (column(t) % 2 == 0) row_middle_.back() = static_cast<int64_t>(plus_.size());
+    add(tap.stored, tap.column, problem.length[1]);
+    if (!tap.odd) row_middle_.back() = static_cast<int64_t>(plus_.size());
   }
   row_start_.push_back(static_cast<int64_t>(plus_.size()));
 }

@@ -9,6 +9,12 @@
 namespace dash {
 namespace DASH_ISA {
 
+// a * b modulo n; short numbers divide several times faster.
+inline int64_t modulo_of_product(int64_t a, int64_t b, int64_t n) {
+  if (n > int64_t{1} << 16) return a * b % n;
+  return static_cast<uint32_t>(a * b) % static_cast<uint32_t>(n);
+}
+
 // What one worker needs to transform columns of weights, at kPairs pairs of row frequencies at a time.
 template <class T>
 struct TapColumn {
@@ -43,7 +49,7 @@ struct TapColumn {
   void set_frequencies(const int64_t* f, int count, int sign) {
     for (int64_t t = 0; t < taps.pairs; ++t) {
       for (int i = 0; i < count; ++i) {
-        const T* root = cols->root + 2 * ((f[i] * taps.col_pos[t]) % cols->n);
+        const T* root = cols->root + 2 * modulo_of_product(f[i], taps.col_pos[t], cols->n);
         twiddle[2 * (t * count + i)] = root[0];
         twiddle[2 * (t * count + i) + 1] = sign < 0 ? -root[1] : root[1];
       }

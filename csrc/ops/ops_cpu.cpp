@@ -112,11 +112,13 @@ struct MixCall {
   MixProblem problem;
   int64_t count;  // of workers
 
+  static constexpr int64_t kCheap = 4;  // so many numbers are mixed while one is convolved
+
   MixCall(const char* name, int64_t rows, int64_t packed, int64_t lattice, const Tensor& index_tensor,
           const Ints& counts)
       : op(name), index(numbers(name, index_tensor)),
         problem{rows, packed, lattice, static_cast<int64_t>(counts.size()), index.data(), counts.data()},
-        count(worker_count(rows * packed)) {
+        count(worker_count(rows * packed / kCheap)) {
     STD_TORCH_CHECK(static_cast<int64_t>(index.size()) == packed, op, ": index has ", index.size(), " entries for ",
                     packed, " packed taps");
     int64_t total = 0;

@@ -24,8 +24,8 @@ ENGINE_STEP = 175e-6
 TORCH_THREADS = 100e-6
 """Seconds for which torch's threads wait for each other in a training step, where there is more than one.
 
-Next to nothing where waiting threads spin and have a core each, 60 µs where they sleep, half a millisecond where others
-want the cores: ``python -m bench.overhead`` under each.
+10 µs where waiting threads spin and have a core each, 250 µs where they sleep: ``python -m bench.overhead`` under each.
+What is taken lies between.
 """
 
 

@@ -23,9 +23,13 @@ from dash_kernels.engines import weigh
 from dash_kernels.engines.calibration import in_force
 from dash_kernels.ops import _choice
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
+EXAMPLES = int(os.environ.get("DASH_TEST_EXAMPLES", "60"))  # of a drawn test; fewer where each takes long
+hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+# Triton's kernels run on a GPU, or all of them interpreted: test_triton.py does that in a process of its own.
+collect_ignore = [] if dk.engines()["triton"] is None else ["triton"]
 
 RUNNABLE = [name for name, reason in dk.engines().items() if reason is None]
 

@@ -11,7 +11,7 @@ CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' \) 2>/dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-layers bench-steps wheel clean
+.PHONY: help setup demo test test-gpu lint format bench bench-layers bench-steps bench-gpu wheel clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -42,6 +42,13 @@ demo: setup  ## Search on real digits: the kernel chosen per layer, and the test
 test: setup  ## Run every test on the compiled kernels; the last line is pytest's summary
 	@DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest
 
+# The same tests as under the interpreter, on a device; deterministic mode fixes every choice, the other measures some.
+GPU_TESTS := DASH_TEST_DEVICE=cuda DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest -k triton \
+	tests/triton tests/test_ops.py tests/test_functional.py tests/test_mixed_conv_node.py tests/test_compile.py tests/test_properties.py
+test-gpu: setup  ## The GPU engine's tests on a GPU, in deterministic mode and without (needs a torch with CUDA or ROCm in .venv)
+	DASH_TEST_DETERMINISTIC=1 $(GPU_TESTS)
+	DASH_TEST_DETERMINISTIC=0 $(GPU_TESTS)
+
 lint: setup  ## ruff, mypy, clang-format: check only
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -68,6 +75,9 @@ bench-layers: setup $(RIVALS)  ## Every searched layer of the ten tasks beside i
 
 bench-steps: setup $(RIVALS)  ## Search steps of the ten tasks beside plain training steps, into bench/results (BENCH as above)
 	$(BENCH_RUN) steps $(BENCH)
+
+bench-gpu: setup $(RIVALS)  ## Every searched layer of the ten tasks on a GPU beside cuDNN: writes bench/results/gpu.json and README's table
+	$(BENCH_RUN).gpu $(BENCH)
 
 wheel: setup  ## Build dist/*.whl against the torch in .venv
 	$(BIN)/python -m pip --disable-pip-version-check wheel --no-build-isolation --no-deps --wheel-dir dist .

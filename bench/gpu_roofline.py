@@ -7,7 +7,6 @@ Nothing here was measured. ``python -m bench.gpu_roofline`` writes the table in 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ class Device:
 
 
 DEVICES = (Device("A100", 156e12, 1.555e12), Device("H100", 494e12, 3.35e12))
-"""SXM boards with 40 and 80 GB; NVIDIA's data sheets."""
+"""The SXM boards with 40 and 80 GB, by NVIDIA's data sheets."""
 
 
 @dataclass(frozen=True)
@@ -55,71 +54,82 @@ def tiles(size: float) -> int:
     return -(-int(size) // 16) * 16
 
 
-def transform(name: str, how: Plan, rows: int, size: tuple[int, ...]) -> Pass:
+def transform(name: str, how: Plan, route: str, rows: int, size: tuple[int, ...]) -> Pass:
     """``rows`` maps or series of ``size`` to spectra, or back."""
-    values, spectrum = math.prod(size), 2 * how.frequencies
-    if how.route == "direct":
+    values, spectrum, work = math.prod(size), 2 * how.frequencies, 0
+    if route == "direct":
         work = 2 * tiles(values) * tiles(how.frequencies)
-    elif how.factors is not None:
-        n1, n2 = how.factors
+    elif route == "factored":
+        n1, n2 = how.factors or how.lengths
         j1, j2 = (size[0], size[1]) if len(size) == 2 else (n1, -(-size[0] // n1))
         half = tiles(n2 // 2 + 1)
         repeated = -(-n1 // 64)  # the first product is made anew for each block of 64 results of the second
         work = 2 * tiles(j1) * tiles(j2) * half * repeated + 4 * tiles(n1) * tiles(j1) * half
-    else:
-        values, work = values + 2 * math.prod(how.lengths), 0  # padded, and read once more between the axes
+    else:  # padded, transformed along one axis and then along the other, each time through memory
+        values += (5 if len(size) > 1 else 3) * math.prod(how.lengths)
     return Pass(name, rows * (values + spectrum), rows * work)
 
 
 def passes(layer: Layer) -> Iterator[Pass]:
     """Forward pass and both gradients of a mixed layer."""
-    ndim = len(layer.size)
     lattice = dk.TapLattice.of(layer.candidates)
-    how = plan(lattice.flat, layer.size, layer.out_size, (layer.stride,) * ndim, False)
+    how = plan(lattice.flat, layer.size, layer.out_size, (layer.stride,) * len(layer.size), False)
     inside, outside = layer.channels
-    taps = layer.pairs * len(lattice)
-    cells = tuple(map(len, how.cells)) if how.cells else (len(lattice),)
-    n, m = layer.batch * inside, layer.batch * outside
     spectra = 2 * how.frequencies * layer.pairs
-    if how.cells is None:
-        kernels = Pass("taps", taps + spectra, layer.pairs * 2 * tiles(len(lattice)) * tiles(how.frequencies))
-    else:
-        kernels = transform("taps", how, layer.pairs, cells)
-    product = 0 if layer.groups > 1 else 4 * layer.batch * inside * outside * how.frequencies
-    maps = 2 * how.frequencies * (n + m)
-    mixing = layer.pairs * (lattice.num_packed + len(lattice))
-    source, target = transform("x", how, n, layer.size), transform("y", how, m, layer.out_size)
-    yield Pass("mix", mixing, layer.pairs * lattice.num_packed)
-    yield from (source, kernels, Pass("product", maps + spectra, product), target)
-    yield from (target, kernels, Pass("product", maps + spectra, product), source)
-    yield from (target, source, Pass("product", maps + spectra, product), kernels)
-    yield Pass("mix gradients", mixing + layer.pairs * lattice.num_packed, 2 * layer.pairs * lattice.num_packed)
+    cells = tuple(map(len, how.cells)) if how.cells else (len(lattice),)
+    kernels = transform("taps", how, how.tap_route, layer.pairs, cells)
+    work = 0 if layer.groups > 1 else 4 * layer.batch * inside * outside * how.frequencies
+    product = Pass("product", 2 * how.frequencies * layer.batch * (inside + outside) + spectra, work)
+    mixed = layer.pairs * lattice.num_packed
+    source = transform("maps", how, how.route, layer.batch * inside, layer.size)
+    target = transform("maps", how, how.route, layer.batch * outside, layer.out_size)
+    yield Pass("mixing", mixed + layer.pairs * len(lattice), mixed)
+    for _ in ("output", "gradient of the input", "gradient of the taps"):
+        yield from (source, kernels, product, target)
+    yield Pass("mixing", 2 * mixed + layer.pairs * len(lattice), 2 * mixed)
 
 
 def plain(layer: Layer, device: Device) -> float:
-    """The floor of a plain convolution k=3 with both gradients, in TF32 as torch lets cuDNN compute by default."""
-    x, y = (
-        layer.batch * layer.channels[0] * math.prod(layer.size),
-        layer.batch * layer.channels[1] * math.prod(layer.out_size),
-    )
+    """Seconds at least of a plain convolution k=3 and its gradients, in TF32, which torch lets cuDNN use."""
+    inputs = layer.batch * layer.channels[0] * math.prod(layer.size)
+    outputs = layer.batch * layer.channels[1] * math.prod(layer.out_size)
     work = layer.direct_flops(3 ** len(layer.size)) * layer.batch
-    return max(4 * 3 * (x + y) / device.bandwidth, work / device.operations)
+    return max(4 * 3 * (inputs + outputs) / device.bandwidth, work / device.operations)
 
 
-def main():
-    for t in TASKS:
-        for depthwise in ("never", "auto"):
-            for layer in searched_layers(t, depthwise):
-                ps = list(passes(layer))
-                for d in DEVICES[:1]:
-                    tot = sum(p.seconds(d) for p in ps)
-                    by = {}
-                    for p in ps:
-                        by[p.name] = by.get(p.name, 0) + p.seconds(d)
-                    print(
-                        f"{layer.name:50s} {d.name} {tot * 1e6:8.0f} us plain {plain(layer, d) * 1e6:7.0f} ratio {tot / plain(layer, d):5.1f}",
-                        {k: round(v * 1e6) for k, v in by.items()},
-                    )
+def row(layer: Layer) -> str:
+    """A line of the table."""
+    lattice = dk.TapLattice.of(layer.candidates)
+    how = plan(lattice.flat, layer.size, layer.out_size, (layer.stride,) * len(layer.size), False)
+    cells = [layer.name, f"{how.route}, {how.tap_route}", "×".join(map(str, how.lengths))]
+    for device in DEVICES:
+        parts: dict[str, list[Pass]] = {}
+        for one in passes(layer):
+            parts.setdefault(one.name, []).append(one)
+        seconds = {name: sum(one.seconds(device) for one in some) for name, some in parts.items()}
+        total, floor = sum(seconds.values()), plain(layer, device)
+        largest = max(seconds, key=seconds.__getitem__)
+        moving = sum(4 * one.numbers for one in parts[largest]) / device.bandwidth
+        bound = "memory" if moving > seconds[largest] / 2 else "matrix units"
+        cells += [f"{1e6 * total:.0f}", f"{1e6 * floor:.0f}", f"{total / floor:.1f}"]
+        cells += [f"{largest} {seconds[largest] / total:.0%}, {bound}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def table() -> str:
+    """Every distinct searched layer of the ten tasks."""
+    head = ["layer", "maps, taps by", "circle"]
+    for device in DEVICES:
+        head += [f"{device.name}: µs", "plain, at least", "quotient", "most of it"]
+    layers = dict.fromkeys(
+        layer for task in TASKS for kind in ("never", "auto") for layer in searched_layers(task, kind)
+    )
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(row, layers), ""])
+
+
+def main() -> None:
+    before, rest = DOCUMENT.read_text().split(BEGIN)
+    DOCUMENT.write_text(before + BEGIN + table() + END + rest.split(END)[1])
 
 
 if __name__ == "__main__":

@@ -116,7 +116,14 @@ def resources(compiled: Any, target: str) -> tuple[int, int]:
         file.flush()
         chip = re.search(r"\.target (\w+)", ptx)
         assert chip is not None
-        command = [get_ptxas(TARGETS[target].arch).path, "-v", f"--gpu-name={chip[1]}", "-o", "/dev/null", file.name]
+        command = [
+            get_ptxas(int(TARGETS[target].arch)).path,
+            "-v",
+            f"--gpu-name={chip[1]}",
+            "-o",
+            "/dev/null",
+            file.name,
+        ]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     spilled = _number(r"(\d+) bytes spill stores", report) + _number(r"(\d+) bytes spill loads", report)
     return _number(r"Used (\d+) registers", report), spilled

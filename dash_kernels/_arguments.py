@@ -13,12 +13,10 @@ from torch import Tensor
 
 from . import space as spaces
 from .space import SearchSpace
-from .taps import TapLattice
+from .taps import FARTHEST, TapLattice
 
 HALF = (torch.float16, torch.bfloat16)
 COMPUTED = (torch.float32, torch.float64)
-FARTHEST = 2**31 - 1
-"""Positions are 32-bit numbers in compiled code."""
 
 
 def whole(name: str, value: int, least: int) -> int:
@@ -29,12 +27,19 @@ def whole(name: str, value: int, least: int) -> int:
 
 
 def per_axis(name: str, value: int | Sequence[int], ndim: int, least: int = 1) -> tuple[int, ...]:
-    """One whole number per axis."""
+    """One whole number per axis, of 31 bits as all positions are."""
     if not isinstance(value, Sequence):
-        return (whole(name, value, least),) * ndim
+        return (_below_2_31(name, whole(name, value, least)),) * ndim
     if len(value) != ndim:
         raise ValueError(f"{name} is {tuple(value)}: give {ndim} numbers, one per axis, or one for all axes.")
-    return tuple(whole(f"{name}[{axis}]", number, least) for axis, number in enumerate(value))
+    numbers = {f"{name}[{axis}]": number for axis, number in enumerate(value)}
+    return tuple(_below_2_31(where, whole(where, number, least)) for where, number in numbers.items())
+
+
+def _below_2_31(name: str, number: int) -> int:
+    if number > FARTHEST:
+        raise ValueError(f"{name} is {number}: at most {FARTHEST} works.")
+    return number
 
 
 def tensor(name: str, value: object) -> Tensor:

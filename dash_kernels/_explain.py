@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import _arguments as check
+from ._mixed import MixedConvNd
 from ._table import table
 from .conv import EngineConv
 from .engines import MixProblem, Problem, Survey, Weighing, named, resolve, survey
@@ -95,7 +96,7 @@ def explain(layer: nn.Module, input_shape: Sequence[int], *, measure: bool = Fal
             Without it nothing is computed.
 
     Raises:
-        TypeError: ``layer`` is no module, or ``input_shape`` no sequence of whole numbers.
+        TypeError: ``layer`` is no layer of this package, or ``input_shape`` no sequence of whole numbers.
         ValueError: The layer does not take such an input.
 
     Example:
@@ -145,15 +146,18 @@ Calls = list[tuple[Problem | MixProblem, str]]
 
 def _calls(layer: nn.Module, input_shape: Sequence[int]) -> tuple[Calls, Weighing | None]:
     """Every problem of a training step with the engine that is asked for, and torch's part in it, if it has one."""
-    if not isinstance(layer, nn.Module):
-        raise TypeError(f"layer is a {type(layer).__name__}: give a module, such as a mixed convolution.")
+    if not isinstance(layer, MixedConvNd | EngineConv):
+        raise TypeError(
+            f"layer is a {type(layer).__name__}: give one mixed convolution, or one of dash_kernels.Conv1d to Conv3d; "
+            f"of a whole model, one layer after the other."
+        )
     if isinstance(input_shape, str) or not isinstance(input_shape, Sequence):
         raise TypeError(f"input_shape is {input_shape!r}: give a sequence of numbers, such as (8, 16, 32, 32).")
     shape = tuple(check.whole(f"input_shape[{i}]", size, 0) for i, size in enumerate(input_shape))
     parameters = [p for p in layer.parameters() if p.requires_grad]
     like = next(layer.parameters(), torch.empty(0))
     recorder = _Recorder()
-    with FakeTensorMode(allow_non_fake_inputs=True), recorder, torch.enable_grad():
+    with FakeTensorMode(allow_non_fake_inputs=True), recorder, torch.inference_mode(False), torch.enable_grad():
         x = torch.empty(shape, dtype=like.dtype, device=like.device, requires_grad=True)
         y: Tensor = layer(x)
         if recorder.calls:

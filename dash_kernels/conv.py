@@ -269,8 +269,9 @@ class Conv2d(EngineConv, nn.Conv2d):
 
     Note:
         With engine "fourier" rounding is relative to the norm of the whole map, not to each pixel: beside very large
-        values small ones lose digits, and one NaN or infinity spreads over its map. torch's own convolution keeps both
-        to the kernel's extent; ``engine="direct"`` and ``"reference"`` do too.
+        values small ones lose digits, and one NaN or infinity spreads over its map. That engine transforms two samples
+        of a batch as one: what is said of a map holds for both. torch's own convolution keeps all of that to the
+        kernel's extent; ``engine="direct"`` and ``"reference"`` do too.
 
     Example:
         >>> conv = Conv2d(3, 8, 9, padding=60, dilation=15)

@@ -41,9 +41,9 @@ def mixed_conv(
 
     .. math:: \sum_i m_i \, (w_i \ast_{d_i} x) = \Big(\sum_i m_i \, \mathrm{dilate}_{d_i}(w_i)\Big) \ast x
 
-    Engine "fourier" computes with whole maps: its rounding is relative to the norm of the whole map, and a NaN or an
-    Inf anywhere in a map spreads over all of it. So a causal convolution is causal
-    up to rounding of the largest values.
+    Engine "fourier" computes with whole maps, two samples of a batch as one: its rounding is relative to the norm of
+    both maps, and a NaN or an Inf anywhere spreads over both. So a causal convolution is causal up to rounding of the
+    largest values.
 
     Args:
         x: (batch, in, *n), or (in, *n) unbatched.
@@ -125,9 +125,9 @@ def tap_conv(
 
     .. math:: y_{b,o,p} = \sum_c \sum_t \mathrm{taps}_{o,c,t} \, x_{b,c,\,s p + \mathrm{offset}_t}
 
-    Engine "fourier" computes with whole maps: its rounding is relative to the norm of the whole map, and a NaN or an
-    Inf anywhere in a map spreads over all of it. So taps that only look
-    back see later values up to rounding of the largest.
+    Engine "fourier" computes with whole maps, two samples of a batch as one: its rounding is relative to the norm of
+    both maps, and a NaN or an Inf anywhere spreads over both. So taps that only look back see later values up to
+    rounding of the largest.
 
     Args:
         x: (batch, in, *n), or (in, *n) unbatched; zero outside.

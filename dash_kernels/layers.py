@@ -120,7 +120,8 @@ class MixedConv2d(MixedConvNd):
     Note:
         Rounding is relative to the norm of the whole map, not to each pixel: with engine "fourier" every output pixel
         is computed from every input pixel, so that beside very large values small ones lose digits, and one NaN or
-        infinity spreads over its map.
+        infinity spreads over its map. That engine transforms two samples of a batch as one: what is said of a map
+        holds for both. ``engine="direct"`` keeps it to the kernel's extent.
 
     Note:
         Other libraries call other things ``MixedConv2d``. timm's splits the channels and gives each part one kernel

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from .space import Candidate
 
+FARTHEST = 2**31 - 1
+"""Positions, sizes and strides are at most so large, in pixels: beyond, compiled code might overflow."""
+
 
 def tap_offsets(candidate: Candidate, causal: bool = False) -> tuple[tuple[int, ...], ...]:
     """Positions of a candidate's taps relative to the output position, in pixels, row-major.
@@ -122,10 +125,17 @@ def reaching(
 
 def fast_length(least: int, multiple: int) -> int:
     """The shortest length >= least that is ``multiple`` times a number with no prime factor above 5."""
-    length = -(-least // multiple) * multiple
-    while not is_smooth(length // multiple):
-        length += multiple
-    return length
+    wanted = max(1, -(-least // multiple))
+    best = 1 << (wanted - 1).bit_length()
+    fives = 1
+    while fives < best:
+        threes = fives
+        while threes < best:
+            twos = 1 << (-(-wanted // threes) - 1).bit_length()  # the least power of two that makes it large enough
+            best = min(best, threes * twos)
+            threes *= 3
+        fives *= 5
+    return best * multiple
 
 
 def is_smooth(n: int) -> bool:

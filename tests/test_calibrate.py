@@ -219,3 +219,17 @@ def test_the_command_refuses_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit, match="asks for the shipped constants" if LOAD.error is None else "nothing to"):
         __main__.main()
     assert not file.exists()
+
+
+@pytest.mark.parametrize("place", ["a file/calibration.json", "a folder"])
+def test_a_place_that_cannot_be_written_is_told_before_measuring(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.setenv("DASH_KERNELS_CALIBRATION", str(tmp_path / place))
+    monkeypatch.setattr(sys, "argv", ["calibrate"])
+    monkeypatch.setattr(__main__, "_measure", lambda: pytest.fail("it measured"))
+    with pytest.raises(SystemExit, match="cannot be written"):
+        __main__.main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "a folder"]

@@ -113,4 +113,3 @@ def test_predict_time_tells_what_the_engines_predict() -> None:
     for stage in ("forward", "input_grad", "weight_grad"):
         assert set(seconds[stage]) == {"fourier", "direct"}
         assert seconds[stage] == {row.engine: row.predicted for row in rows if row.stage == stage and row.predicted}
-    assert dk.predict_time(torch.nn.Conv1d(4, 6, 3), (8, 4, 50)) == {}

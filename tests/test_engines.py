@@ -302,8 +302,12 @@ def test_explain_leaves_the_layer_as_it_was(spies: tuple[Spy, Spy]) -> None:
     assert all(parameter.grad is None for parameter in layer.parameters())
 
 
-def test_explain_says_when_torch_computes() -> None:
-    report = dk.explain(torch.nn.Conv1d(2, 2, 3), (1, 2, 5))
-    assert report.rows == () and "torch computes this layer" in str(report)
+def test_explain_takes_one_layer_of_ours() -> None:
+    layer = dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1,))
+    for other in (torch.nn.Conv1d(2, 2, 3), torch.nn.Sequential(layer, layer)):
+        with pytest.raises(TypeError, match="give one mixed convolution"):
+            dk.predict_time(other, (1, 2, 5))
+    with torch.inference_mode():
+        assert {row.stage for row in dk.explain(layer, (1, 2, 5)).rows} >= {"forward", "weight_grad"}
     with pytest.raises(ValueError, match="3"):
         dk.explain(dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1,)), (1, 3, 5))

@@ -185,10 +185,10 @@ def test_one_tap_that_could_be_read_two_ways() -> None:
 
 
 EXPLAIN: list[tuple[tuple[Any, Any], type[Exception], str]] = [
-    ((3, (1, 4, 5)), TypeError, "layer is a int: give a module"),
-    ((torch.nn.ReLU(), 5), TypeError, r"input_shape is 5: give a sequence of numbers"),
-    ((torch.nn.ReLU(), (1, 4, -3, 3)), ValueError, r"input_shape\[2\] is -3: it must be at least 0"),
-    ((torch.nn.ReLU(), (1, 4.0)), TypeError, r"input_shape\[1\] is 4.0"),
+    ((3, (1, 4, 5)), TypeError, "layer is a int: give one mixed convolution"),
+    ((dk.Conv2d(4, 4, 3), 5), TypeError, r"input_shape is 5: give a sequence of numbers"),
+    ((dk.Conv2d(4, 4, 3), (1, 4, -3, 3)), ValueError, r"input_shape\[2\] is -3: it must be at least 0"),
+    ((dk.Conv2d(4, 4, 3), (1, 4.0)), TypeError, r"input_shape\[1\] is 4.0"),
 ]
 
 

@@ -79,6 +79,8 @@ def test_what_it_cannot_run_it_says() -> None:
     assert "float16" in str(engine.can_run(problem))
     volume = Problem("tap_conv", "cpu", torch.float32, 1, 1, 1, 1, (4,) * 3, (4,) * 3, (1,) * 3, (0,) * 3, False)
     assert "3-D" in str(engine.can_run(volume))
+    bare = Problem("tap_conv", "cpu", torch.float32, 1, 0, 1, 1, (4,), (4,), (1,), (0,), False)
+    assert "channels on both sides" in str(engine.can_run(bare))
     assert "cuda" in str(engine.available("cuda"))
 
 

@@ -89,6 +89,22 @@ def test_empty_batch(engine: str) -> None:
         assert all(torch.equal(g, torch.zeros_like(leaf)) for g, leaf in zip(grads, leaves, strict=True))
 
 
+@pytest.mark.parametrize("channels", [(0, 3), (2, 0), (0, 0)])
+def test_no_channels(channels: tuple[int, int], engine: str) -> None:
+    """An engine says that it cannot, or the result is the bias alone."""
+    inside, outside = channels
+    x = torch.randn(2, inside, 5, requires_grad=True)
+    taps, bias = torch.randn(outside, inside, 2, requires_grad=True), torch.randn(outside)
+    if engine == "fourier":
+        with pytest.raises(ValueError, match="channels on both sides"):
+            tap_conv(x, taps, (0, 2), bias, engine=engine)
+        return
+    y = tap_conv(x, taps, (0, 2), bias, engine=engine)
+    assert torch.equal(y, bias[:, None].expand(2, outside, 5))
+    grads = torch.autograd.grad(y, (x, taps), torch.randn(y.shape))
+    assert [grad.shape for grad in grads] == [x.shape, taps.shape] and not any(grad.any() for grad in grads)
+
+
 @pytest.mark.parametrize("layout", ["channels_last", "channel slice", "transposed", "expanded"])
 def test_memory_layout_changes_nothing(layout: str, engine: str) -> None:
     x, weight, mixture, bias = (t.detach() for t in operands())

@@ -192,6 +192,7 @@ void check_problem(const ConvProblem& problem, const int64_t* offsets) {
   const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
   if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)
     fail("groups must divide both channel counts");
+  if (problem.in_channels < 1 || problem.out_channels < 1) fail("there must be channels on both sides");
   for (int axis = 0; axis < 2; ++axis) {
     const int64_t n = problem.in[axis], length = problem.length[axis], s = problem.stride[axis];
     if (n < 1 || problem.out[axis] < 1 || s < 1) fail("sizes and strides must be at least 1");

@@ -10,7 +10,7 @@ import torch
 
 from .. import _env
 from .._load import LOAD
-from ..engines.calibration import SHIPPED, facts, write
+from ..engines.calibration import SHIPPED, facts, prepare, write
 from .fitting import error, fit
 from .problems import PROBLEMS
 from .trials import OPERATORS, Trial, measured
@@ -29,6 +29,10 @@ def main() -> int:
         sys.exit("python -m dash_kernels.calibrate takes no arguments; DASH_KERNELS_CALIBRATION names another file.")
     for name, fact in facts().items():
         print(f"{name}: {fact}")
+    try:
+        prepare(path)
+    except OSError as refusal:
+        sys.exit(f"{path} cannot be written ({refusal}): set DASH_KERNELS_CALIBRATION to another file.")
     trials = _measure()
     constants = fit(trials, prior=SHIPPED)
     print(f"typical error of a prediction: {error(trials, SHIPPED):.0%} as shipped, {error(trials, constants):.0%} now")

@@ -12,6 +12,8 @@ import functools
 import json
 import logging
 import math
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +87,8 @@ def read(path: Path) -> Constants:
         OSError: It cannot be read.
         ValueError: It is damaged, or of another machine or version; the message says which.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         machine = dict(data["machine"])
@@ -97,10 +101,23 @@ def read(path: Path) -> Constants:
     return found
 
 
+def prepare(path: Path) -> None:
+    """Makes sure that :func:`write` can write there, before somebody measures for it.
+
+    Raises:
+        OSError: It cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is there and is no file")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 def write(path: Path, found: Constants) -> None:
     """Writes a file that :func:`read` takes on this machine, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    prepare(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another process may calibrate too
     rounded = {name: {thing: float(f"{ns:.4g}") for thing, ns in times.items()} for name, times in found.items()}
     partial.write_text(json.dumps({"machine": facts(), "nanoseconds": rounded}, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..taps import FARTHEST
 from . import cost
 from .calibration import constants
 from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
@@ -34,6 +35,8 @@ class DirectEngine(CompiledEngine):
         if isinstance(problem, Problem):
             if problem.ndim > 3:
                 return f"it computes 1-D, 2-D and 3-D convolutions, not {problem.ndim}-D"
+            if max(*problem.input_size, *problem.out_size) > FARTHEST:
+                return f"an axis has more than {FARTHEST} pixels"
             pairs = _row_taps(problem.offsets, problem.input_size, problem.out_size)
             if pairs > MOST_ROW_TAPS:
                 return f"its table of rows would have {pairs} entries, more than {MOST_ROW_TAPS}"

@@ -104,8 +104,11 @@ class FourierEngine(CompiledEngine):
     name = "fourier"
 
     def can_run(self, problem: Problem | MixProblem) -> str | None:
-        if isinstance(problem, Problem) and problem.ndim > 2:
-            return f"it computes 1-D and 2-D convolutions, not {problem.ndim}-D"
+        if isinstance(problem, Problem):
+            if problem.ndim > 2:
+                return f"it computes 1-D and 2-D convolutions, not {problem.ndim}-D"
+            if not (problem.in_channels and problem.out_channels):
+                return "it computes convolutions with channels on both sides"
         return super().can_run(problem)
 
     def predict(self, problem: Problem | MixProblem) -> float | None:

@@ -111,7 +111,7 @@ def survey(problem: Problem | MixProblem, wanted: str = "auto") -> Survey:
 
 
 def _survey(problem: Problem | MixProblem, name: str) -> Survey:
-    reasons = {engine.name: engine.available(problem.device) or engine.can_run(problem) for engine in ENGINES}
+    reasons = _reasons(problem)
     able = [engine for engine in ENGINES if reasons[engine.name] is None]
     times = {engine.name: engine.predict(problem) for engine in able}
     seconds = {n: time for n, time in times.items() if time is not None}
@@ -133,14 +133,26 @@ def choose(problem: Problem | MixProblem, wanted: str = "auto") -> Engine:
 
 def choose_in_force(problem: Problem | MixProblem, name: str) -> Engine:
     """The same once it is known which engine is in force, by name or "auto"."""
+    if name != "auto":  # whatever the others would take, this one is asked for
+        return _named_or_why(problem, name)
     found = _survey(problem, name)
-    chosen, reasons = found.chosen, found.reasons
-    if chosen is None:
+    if found.chosen == ReferenceEngine.name:
+        _report_fallback(problem, found.reasons)
+    assert found.chosen is not None  # the reference runs everything
+    return _BY_NAME[found.chosen]
+
+
+def _named_or_why(problem: Problem | MixProblem, name: str) -> Engine:
+    reasons = _reasons(problem)
+    if reasons[name] is not None:
         able = ", ".join(n for n, reason in reasons.items() if reason is None)
         raise ValueError(f'engine "{name}" cannot run {problem}: {reasons[name]}. Engines that can: {able}.')
-    if chosen == ReferenceEngine.name and name == "auto":
-        _report_fallback(problem, reasons)
-    return _BY_NAME[chosen]
+    return _BY_NAME[name]
+
+
+def _reasons(problem: Problem | MixProblem) -> dict[str, str | None]:
+    """What every engine says to a problem: None, or why it cannot."""
+    return {engine.name: engine.available(problem.device) or engine.can_run(problem) for engine in ENGINES}
 
 
 def named(name: str) -> Engine:

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the kernels of depthwise layers share: where the pixels of a map lie on the circle that is transformed, and how
+// much of it is kept.
+//
+// Two images of a channel make one complex map, image 2i its real part and image 2i + 1 its imaginary part: the taps
+// are real, so the two never mix. Rows are transformed first, and only those that hold pixels; then columns, some at a
+// time, through a scratch that is as long as the circle; of their results again only the rows that are wanted are kept.
+#pragma once
+#include <algorithm>
+
+#include "fft.h"
+
+namespace dash {
+namespace cuda {
+
+constexpr int kDepthwiseThreads = 256;
+
+// One axis of a map on its circle: pixel i lies at step * i.
+struct Places {
+  int size = 1, step = 1;
+  Divider by_step, by_size;
+
+  Places() = default;
+  Places(int64_t pixels, int64_t between)
+      : size(static_cast<int>(pixels)), step(static_cast<int>(between)), by_step(step), by_size(size) {}
+
+  // The pixel at this place, or -1.
+  DASH_DEVICE int pixel_at(int place) const {
+    const int pixel = by_step.quotient(place);
+    return pixel * step == place && pixel < size ? pixel : -1;
+  }
+};
+
+// Maps of one kind, (batch, channels, rows, columns), lying side by side.
+struct Maps {
+  Places rows, columns;
+
+  DASH_ANYWHERE int64_t pixels() const { return static_cast<int64_t>(rows.size) * columns.size; }
+};
+
+// Images two by two, some pairs to a block.
+struct Pairs {
+  int64_t batch, channels;
+  int count, per_block;  // pairs of the batch, and of a block
+
+  Pairs(int64_t images, int64_t planes, int64_t points_of_one)
+      : batch(images), channels(planes), count(static_cast<int>((images + 1) / 2)), per_block(1) {
+    constexpr int64_t kPoints = 2048;  // enough for all threads of a block
+    per_block = static_cast<int>(std::clamp<int64_t>(kPoints / points_of_one, 1, count));
+  }
+};
+
+// The circle: its two transforms, how long a row is in shared memory, and how many columns the scratch takes.
+struct Circle {
+  Fft rows_fft, columns_fft;  // along a row, along a column
+  int pitch;                  // odd, so that threads in neighbouring rows meet different banks
+  int columns_at_once;
+  Lines column_lines;
+  Divider by_row_length;
+
+  Circle(int64_t rows, int64_t columns)
+      : rows_fft(static_cast<int>(columns)), columns_fft(static_cast<int>(rows)), pitch(static_cast<int>(columns) | 1),
+        columns_at_once(rows == 1 ? 0 : static_cast<int>(std::clamp<int64_t>(2048 / rows, 8, 32))),
+        column_lines(std::max(columns_at_once, 1)), by_row_length(static_cast<int>(columns)) {}
+
+  DASH_ANYWHERE int scratch() const { return columns_at_once * columns_fft.length(); }
+};
+
+// Bytes of a SharedArray of so many.
+template <class T>
+int64_t shared_bytes(int64_t count) {
+  return (count * static_cast<int64_t>(sizeof(T)) + 15) / 16 * 16;
+}
+
+// Fills `lines` rows of `map`, those of `pairs` pairs from pair `first_pair` on, with pixels of a channel, zero
+// between.
+template <class T>
+DASH_DEVICE void load_pairs(const Block& block, Global<const T> from, const Maps& maps, const Pairs& pairs,
+                            const Circle& circle, int channel, int first_pair, const SharedArray<Complex<T>>& map) {
+  const int length = circle.rows_fft.length(), total = pairs.per_block * maps.rows.size * length;
+  for (int i = block.thread(); i < total; i += kDepthwiseThreads) {
+    const int line = circle.by_row_length.quotient(i), place = i - line * length;
+    const int pair = maps.rows.by_size.quotient(line), row = line - pair * maps.rows.size;
+    const int column = maps.columns.pixel_at(place);
+    const int64_t image = 2 * static_cast<int64_t>(first_pair + pair);
+    Complex<T> value{0, 0};
+    if (column >= 0 && image < pairs.batch) {
+      const int64_t step = pairs.channels * maps.pixels();
+      const int64_t at =
+          image * step + channel * maps.pixels() + static_cast<int64_t>(row) * maps.columns.size + column;
+      value.re = from.load(at);
+      if (image + 1 < pairs.batch) value.im = from.load(at + step);
+    }
+    map.store(line * circle.pitch + place, value);
+  }
+  block.barrier();
+}
+
+// exp(-2 pi i a b / length), from the length's roots of unity.
+template <class T>
+DASH_DEVICE Complex<T> root_of_product(Global<const Complex<T>> roots, int a, int b, int length) {
+  const auto turn = static_cast<uint32_t>(a) * static_cast<uint32_t>(b);  // both below 2^16
+  return roots.load(static_cast<int>(turn % static_cast<uint32_t>(length)));
+}
+
+// Transforms so many rows of `map`.
+template <int kSign, class T>
+DASH_DEVICE void transform_rows(const Block& block, const Circle& circle, const Lines& lines,
+                                Global<const Complex<T>> roots, const SharedArray<Complex<T>>& map) {
+  transform<kSign, T>(
+      block, kDepthwiseThreads, circle.rows_fft, lines, roots,
+      [&](int, int line, int place) { return map.load(line * circle.pitch + place); },
+      [&](int, int line, int place, const Complex<T>& value) { map.store(line * circle.pitch + place, value); });
+}
+
+// A column of the circles of a block's pairs, all side by side.
+struct Column {
+  int pair, place;
+  bool inside;
+
+  DASH_DEVICE Column(const Circle& circle, int pairs, int number)
+      : pair(circle.by_row_length.quotient(number)), place(number - pair * circle.rows_fft.length()),
+        inside(pair < pairs) {}
+};
+
+// Transforms columns from number `first` on, of the rows in `map`, into `scratch`, a column beside the other.
+template <class T>
+DASH_DEVICE void transform_columns(const Block& block, const Circle& circle, const Maps& maps, const Pairs& pairs,
+                                   Global<const Complex<T>> roots, int first, const SharedArray<Complex<T>>& map,
+                                   const SharedArray<Complex<T>>& scratch) {
+  transform<-1, T>(
+      block, kDepthwiseThreads, circle.columns_fft, circle.column_lines, roots,
+      [&](int round, int line, int place) {
+        if (round > 0) return scratch.load(place * circle.columns_at_once + line);
+        const Column column(circle, pairs.per_block, first + line);
+        const int row = maps.rows.pixel_at(place);
+        if (row < 0 || !column.inside) return Complex<T>{0, 0};
+        return map.load((column.pair * maps.rows.size + row) * circle.pitch + column.place);
+      },
+      [&](int, int line, int place, const Complex<T>& value) {
+        scratch.store(place * circle.columns_at_once + line, value);
+      });
+}
+
+}  // namespace cuda
+}  // namespace dash

@@ -61,3 +61,8 @@ def calibration() -> Path | None:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(cache) if os.path.isabs(cache) else Path(os.path.expanduser("~/.cache"))  # as freedesktop.org has it
     return folder / "dash_kernels" / "calibration.json"
+
+
+def triton_interpret() -> bool:
+    """TRITON_INTERPRET=1, Triton's own variable: its kernels are interpreted on the CPU, slowly, to test them."""
+    return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "yes", "y")

@@ -136,12 +136,19 @@ def is_smooth(n: int) -> bool:
     return n == 1
 
 
-def transform_length(lowest: int, highest: int, size: int, out: int, stride: int, last_axis: bool) -> int:
-    """Length of a circular transform of one axis that gives the zero-padded convolution exactly.
+def least_length(lowest: int, highest: int, size: int, out: int, stride: int) -> int:
+    """The shortest circle on which one axis of a zero-padded convolution is exact.
 
     Input positions read span lo = lowest .. hi = stride*(out-1) + highest. Position q lies at q modulo N, so N must
-    reach max(size, hi + 1, size - lo): then no position outside the input lands on a pixel. A stride must divide N,
-    which folds the spectrum; the last axis transforms reals in pairs, so its folded length is even.
+    reach max(size, hi + 1, size - lo): then no position outside the input lands on a pixel.
     """
-    least = max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
-    return fast_length(least, stride * (2 if last_axis else 1))
+    return max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
+
+
+def transform_length(lowest: int, highest: int, size: int, out: int, stride: int, last_axis: bool) -> int:
+    """The shortest fast length of such a circle.
+
+    A stride must divide it, which folds the spectrum; the last axis transforms reals in pairs, so its folded length is
+    even.
+    """
+    return fast_length(least_length(lowest, highest, size, out, stride), stride * (2 if last_axis else 1))

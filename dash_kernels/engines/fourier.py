@@ -11,17 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..taps import fast_length, is_smooth, outputs_reached, transform_length
+from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
 from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
 from .problem import MixProblem, Problem
-
-# A transform rounds relative to its operands' norms. A result that may be much smaller than they are, since its taps
-# reach few pixels or since it is a handful of sums that may cancel, is computed in double. Both bounds were set on
-# drawn shapes (tests/test_properties.py), so that errors stay within twice those of torch's convolution or 4 eps.
-LEAST_REACH = 1 / 4
-FEW_RESULTS = 128
+from .rounding import in_double, share_reached
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Plan:
 
     def in_double(self, dtype: torch.dtype, results: int) -> bool:
         """Whether single precision would round so many results too much."""
-        return dtype == torch.float32 and (self.reach < LEAST_REACH or results <= FEW_RESULTS)
+        return in_double(dtype, self.reach, results)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -71,8 +66,8 @@ def plan(
     ndim = len(size)
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
-        lengths, reach = _lengths(rows, size, out, stride), _reach(rows, size, out, stride)
-        return Plan(offsets, out, stride, keep, lengths, False, None, reach)
+        reach = share_reached(rows, size, out, stride)
+        return Plan(offsets, out, stride, keep, _lengths(rows, size, out, stride), False, None, reach)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
@@ -101,15 +96,6 @@ def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple
         on_axis = [row[axis] for row in reaching] or [0]
         lengths.append(transform_length(min(on_axis), max(on_axis), n, m, step, axis == len(size) - 1))
     return tuple(lengths)
-
-
-def _reach(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> float:
-    shares = [
-        math.prod(len(outputs_reached(o, n, m, step)) / m for o, n, m, step in zip(row, size, out, stride, strict=True))
-        for row in rows
-    ]
-    reaching = [share for share in shares if share > 0]
-    return sum(reaching) / len(reaching) if reaching else 1.0
 
 
 class FourierEngine(CompiledEngine):

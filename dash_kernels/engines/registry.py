@@ -18,10 +18,11 @@ from .engine import Engine
 from .fourier import FourierEngine
 from .problem import MixProblem, Problem
 from .reference import ReferenceEngine
+from .triton import TritonEngine
 
 log = logging.getLogger("dash_kernels")
 
-ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), ReferenceEngine())
+ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), TritonEngine(), ReferenceEngine())
 """In order of preference where no cost model decides; the reference, which runs everything, is the last."""
 
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the Triton engine computes a convolution: integers only, no torch and no Triton.
+
+Everything is placed on one circle per axis, long enough for nothing to wrap around where it should not. There
+``tap_conv`` is a circular correlation, and each operand is given by its values at some positions: the input at 0..n-1,
+the output at 0, s, 2s.., the taps at their offsets. A transform takes values at positions to the circle's frequencies
+or back, so strides, padding, cropping and offsets are nothing but choices of positions.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...taps import fast_length, least_length, outputs_reached
+from ..rounding import share_reached
+
+Ints = Sequence[int]
+Grid = tuple[range | tuple[int, ...], ...]
+"""Positions per axis; their product, the last axis fastest, is where values lie that follow each other in memory."""
+
+TILE = 16
+"""Matrix units compute so many rows and columns at once; work is counted in whole tiles."""
+
+# A direct transform reads a table of positions x frequencies, which should stay in the second-level cache.
+MOST_DIRECT = 2**19
+# By arithmetic and bytes, as docs/gpu.md counts them, factored transforms beat torch's up to about so many points.
+LONGEST_FACTOR = 192
+# Multiplications in the product over channels, per frequency of one series, with some dozens of channels.
+PRODUCT = 128
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The circles, the way to transform, and where the taps lie.
+
+    Attributes:
+        route: "direct" (a table of all positions and frequencies), "factored" (a table per axis of a plane) or "torch"
+            (torch.fft).
+        lengths: Of the circles, per axis.
+        factors: (n1, n2) of a factored transform: ``lengths`` of a map; of a series, two factors of its length.
+        taps: Each tap's position, None for those that reach no pixel and so have no place on the circle.
+        cells: The positions that taps are laid out at where transforms take grids only; else None.
+        place: For each tap its number among the cells, -1 for those without a place; empty without cells.
+        reach: See :func:`dash_kernels.engines.rounding.share_reached`; 1 if circular.
+    """
+
+    route: str
+    lengths: tuple[int, ...]
+    factors: tuple[int, int] | None
+    taps: tuple[tuple[int, ...] | None, ...]
+    cells: Grid | None
+    place: tuple[int, ...]
+    reach: float
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Frequencies that are kept, per axis of the transform: half of the last axis, the rest being conjugates."""
+        lengths = self.factors or self.lengths
+        return (*lengths[:-1], lengths[-1] // 2 + 1)
+
+    @functools.cached_property
+    def frequencies(self) -> int:
+        """How many are kept."""
+        return math.prod(self.shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(
+    offsets: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], circular: bool
+) -> Plan:
+    """The plan of a convolution with these offsets: flat, one row of numbers per tap."""
+    ndim = len(size)
+    rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
+    reaching = [
+        circular or all(len(outputs_reached(*axis)) > 0 for axis in zip(row, size, out, stride, strict=True))
+        for row in rows
+    ]
+    near = [row for row, reaches in zip(rows, reaching, strict=True) if reaches] or [(0,) * ndim]
+    axes = list(zip(*near, strict=True))
+    least = size if circular else tuple(map(least_length, map(min, axes), map(max, axes), size, out, stride))
+    route, lengths, factors = _route(least, size, out, stride, circular)
+    taps = tuple(
+        tuple(o % n for o, n in zip(row, lengths, strict=True)) if reaches else None
+        for row, reaches in zip(rows, reaching, strict=True)
+    )
+    cells = _cells(route, lengths, taps)
+    return Plan(
+        route=route,
+        lengths=lengths,
+        factors=factors,
+        taps=taps,
+        cells=cells,
+        place=() if cells is None else _places(cells, taps),
+        reach=1.0 if circular else share_reached(rows, size, out, stride),
+    )
+
+
+def _route(
+    least: tuple[int, ...], size: Ints, out: Ints, stride: Ints, circular: bool
+) -> tuple[str, tuple[int, ...], tuple[int, int] | None]:
+    """Route, lengths of the circles and factors: of the table routes that are open, the one with less work."""
+    positions, frequencies = max(math.prod(size), math.prod(out)), math.prod(least[:-1]) * (least[-1] // 2 + 1)
+    direct = 2 * _padded(positions) * _padded(frequencies) if 2 * positions * frequencies <= MOST_DIRECT else math.inf
+    factors = _factors(least, size[0], stride[0], circular)
+    factored = math.inf if factors is None else _factored_work(factors, size)
+    if direct < math.inf and direct <= factored:
+        return "direct", least, None
+    if factors is not None:
+        return "factored", factors if len(size) == 2 else (math.prod(factors),), factors
+    return "torch", least if circular else tuple(fast_length(n, 1) for n in least), None
+
+
+def _padded(size: int) -> int:
+    return -(-size // TILE) * TILE
+
+
+def _factored_work(factors: tuple[int, int], size: Ints) -> int:
+    """Multiplications of a factored transform, of a map or of a series laid out as a plane."""
+    n1, n2 = factors
+    rows, columns = (size[0], size[1]) if len(size) == 2 else (n1, -(-size[0] // n1))
+    half = _padded(n2 // 2 + 1)
+    return 2 * _padded(rows) * _padded(columns) * half + 4 * _padded(n1) * _padded(rows) * half
+
+
+def _factors(least: tuple[int, ...], size: int, stride: int, circular: bool) -> tuple[int, int] | None:
+    """Both lengths of a map; of a series n1 and n2, stride dividing n1, whose product is ``least`` or more.
+
+    A circular series takes no more. Of all pairs for a series, that with the fewest multiplications in transform and
+    product. None where a factor would be too long, and for volumes.
+    """
+    if len(least) == 2:
+        return (least[0], least[1]) if max(least) <= LONGEST_FACTOR else None
+    best: tuple[int, tuple[int, int]] | None = None
+    for n1 in range(stride, LONGEST_FACTOR + 1, stride) if len(least) == 1 else ():
+        n2 = -(-least[0] // n1)
+        if n2 > LONGEST_FACTOR or (circular and n1 * n2 != least[0]):
+            continue
+        work = _factored_work((n1, n2), (size,)) + PRODUCT * n1 * (n2 // 2 + 1)
+        if best is None or work < best[0]:
+            best = work, (n1, n2)
+    return None if best is None else best[1]
+
+
+def _cells(route: str, lengths: tuple[int, ...], taps: Sequence[tuple[int, ...] | None]) -> Grid | None:
+    if route == "torch":
+        return tuple(map(range, lengths))
+    if route == "direct" or len(lengths) == 1:
+        return None
+    placed = [tap for tap in taps if tap is not None] or [(0,) * len(lengths)]
+    return tuple(tuple(sorted(set(axis))) for axis in zip(*placed, strict=True))
+
+
+def _places(cells: Grid, taps: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
+    number = [{position: i for i, position in enumerate(axis)} for axis in cells]
+    places = []
+    for tap in taps:
+        place = -1 if tap is None else 0
+        for axis, position in enumerate(tap or ()):
+            place = place * len(cells[axis]) + number[axis][position]
+        places.append(place)
+    return tuple(places)
+
+
+def positions(size: Ints, stride: Ints) -> Grid:
+    """Of a map with so many pixels per axis, ``stride`` apart."""
+    return tuple(range(0, step * n, step) for n, step in zip(size, stride, strict=True))

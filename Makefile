@@ -7,11 +7,11 @@ TOOLS := $(VENV)/.tools-installed
 PACKAGE := $(VENV)/.package-installed
 COMPILED := $(VENV)/.kernels-compiled
 RIVALS := $(VENV)/.rivals-installed
-CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null)
+CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' \) 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-layers bench-steps wheel clean
+.PHONY: help setup demo test cuda lint format bench bench-layers bench-steps wheel clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -41,6 +41,9 @@ demo: setup  ## Search on real digits: the kernel chosen per layer, and the test
 
 test: setup  ## Run every test on the compiled kernels; the last line is pytest's summary
 	@DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest
+
+cuda: setup  ## Compile and link the CUDA kernels with nvcc, list symbols, registers and spills, and hold them to the table
+	$(BIN)/python -m bench.cuda_resources
 
 lint: setup  ## ruff, mypy, clang-format: check only
 	$(BIN)/ruff check

@@ -80,8 +80,9 @@ Tensor direct_maps(Tensor from, Tensor taps, Tensor table, Ints result_size, Int
       kernel.to = output<T>(to);
       call.start(kernel, kernel.shared());
     };
-    // Several results share what they read; a lone one has nobody to share it with.
-    constexpr int kMany = 8;
+    // Several results share what they read, as many as a thread's registers hold; a lone one has nobody to share it
+    // with.
+    constexpr int kMany = sizeof(T) == 4 ? 8 : 4;
     if (results == 1)
       steps ? start(DirectMaps<T, 1, true>{}) : start(DirectMaps<T, 1, false>{});
     else

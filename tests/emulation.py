@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The CUDA engine on the host: its operators run on the emulation, with tensors of the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import torch
+from bench.cmake_target import build
+
+from dash_kernels.engines.cuda import CudaEngine
+from dash_kernels.engines.cuda_plan import Geometry, circle
+
+SHARED_BYTES = 163 * 1024
+"""What a block may have on an A100, the least of the devices that the library has code for."""
+
+PLANTS = (
+    "nothing", "missing_barrier", "divergent_barrier", "uninitialised_shared", "uninitialised_global", "shared_bounds",
+    "global_bounds", "shuffle_mask", "lonely_shuffle", "too_much_shared",
+)  # fmt: skip
+"""In the order of csrc/tests/faults.h."""
+
+
+@functools.cache
+def load() -> None:
+    """Compiles the emulation, if anything changed, and loads its operators in place of the GPU's."""
+    tree = build("dash_kernels_emulation", "DASH_EMULATION")
+    torch.ops.load_library(tree / "libdash_kernels_emulation.so")
+
+
+class EmulatedEngine(CudaEngine):
+    """The engine as it is, but for where it runs."""
+
+    def available(self, device_type: str | None = None) -> str | None:
+        return None if device_type in (None, "cpu") else f"it is emulated on the CPU, not on {device_type}"
+
+    def most_shared_bytes(self) -> int:
+        return SHARED_BYTES
+
+
+@contextlib.contextmanager
+def order(seed: int, without_barrier: int = -1) -> Iterator[None]:
+    """Threads and blocks run in this random order; perhaps every thread passes one barrier by."""
+    torch.ops.dash_emulation.set(seed, without_barrier)
+    try:
+        yield
+    finally:
+        torch.ops.dash_emulation.set(0, -1)
+
+
+def has_circle(geometry: Geometry) -> bool:
+    """Whether transforms could compute a depthwise layer of this geometry, in shared memory of any size."""
+    return not isinstance(circle(geometry), str)

@@ -112,7 +112,7 @@ LAYERS = [
     Case("images", (32, 32), mixture(2, (3, 5, 7, 9), (1, 3, 7, 15)), batch=3, channels=(2, 2), groups=2),
     Case("images, stride 2", (32, 32), mixture(2, (3, 5, 7, 9), (1, 3, 7, 15)), channels=(2, 2), groups=2, stride=(2, 2)),
     Case("small maps, many to a block", (8, 8), mixture(2, (3, 5), (1, 3)), batch=21, channels=(8, 8), groups=8),
-    Case("series", (1000,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7, 15)), batch=5, channels=(2, 2), groups=2),
+    Case("series", (1000,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7, 15)), batch=5, channels=(3, 3), groups=3),
     Case("short series, several rounds", (46,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7)), batch=300, channels=(3, 3), groups=3),
 ]  # fmt: skip
 

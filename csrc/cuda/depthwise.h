@@ -93,7 +93,6 @@ DASH_DEVICE void load_pairs(const Block& block, Global<const T> from, const Maps
     }
     map.store(line * circle.pitch + place, value);
   }
-  block.barrier();
 }
 
 // exp(-2 pi i a b / length), from the length's roots of unity.
@@ -108,7 +107,7 @@ template <int kSign, class T>
 DASH_DEVICE void transform_rows(const Block& block, const Circle& circle, const Lines& lines,
                                 Global<const Complex<T>> roots, const SharedArray<Complex<T>>& map) {
   transform<kSign, T>(
-      block, kDepthwiseThreads, circle.rows_fft, lines, roots,
+      block, kDepthwiseThreads, circle.rows_fft, 0, circle.rows_fft.passes(), lines, roots,
       [&](int, int line, int place) { return map.load(line * circle.pitch + place); },
       [&](int, int line, int place, const Complex<T>& value) { map.store(line * circle.pitch + place, value); });
 }
@@ -123,23 +122,53 @@ struct Column {
         inside(pair < pairs) {}
 };
 
-// Transforms columns from number `first` on, of the rows in `map`, into `scratch`, a column beside the other.
+// Columns from number `first` on, as their passes forward read them: the first takes the rows of `map`, with zeros
+// where it has none, the others the scratch, in which columns lie side by side.
 template <class T>
-DASH_DEVICE void transform_columns(const Block& block, const Circle& circle, const Maps& maps, const Pairs& pairs,
-                                   Global<const Complex<T>> roots, int first, const SharedArray<Complex<T>>& map,
-                                   const SharedArray<Complex<T>>& scratch) {
-  transform<-1, T>(
-      block, kDepthwiseThreads, circle.columns_fft, circle.column_lines, roots,
-      [&](int round, int line, int place) {
-        if (round > 0) return scratch.load(place * circle.columns_at_once + line);
-        const Column column(circle, pairs.per_block, first + line);
-        const int row = maps.rows.pixel_at(place);
-        if (row < 0 || !column.inside) return Complex<T>{0, 0};
-        return map.load((column.pair * maps.rows.size + row) * circle.pitch + column.place);
-      },
-      [&](int, int line, int place, const Complex<T>& value) {
-        scratch.store(place * circle.columns_at_once + line, value);
-      });
+struct ColumnSource {
+  const Circle& circle;
+  const Maps& maps;
+  const Pairs& pairs;
+  int first;
+  const SharedArray<Complex<T>>&map, &scratch;
+
+  DASH_DEVICE Complex<T> operator()(int pass, int line, int place) const {
+    if (pass > 0) return scratch.load(place * circle.columns_at_once + line);
+    const Column column(circle, pairs.per_block, first + line);
+    const int row = maps.rows.pixel_at(place);
+    if (row < 0 || !column.inside) return {0, 0};
+    return map.load((column.pair * maps.rows.size + row) * circle.pitch + column.place);
+  }
+};
+
+// All passes forward but the last, into the scratch.
+template <class T>
+DASH_DEVICE void transform_columns(const Block& block, const ColumnSource<T>& source, Global<const Complex<T>> roots) {
+  const Circle& circle = source.circle;
+  transform<-1, T>(block, kDepthwiseThreads, circle.columns_fft, 0, circle.columns_fft.passes() - 1,
+                   circle.column_lines, roots, source, [&](int, int line, int place, const Complex<T>& value) {
+                     source.scratch.store(place * circle.columns_at_once + line, value);
+                   });
+}
+
+// The rest of the way: the product of frequencies, and all passes back. write(line, place, value) takes the results.
+template <class T, class Product, class Write>
+DASH_DEVICE void return_columns(const Block& block, const ColumnSource<T>& source, Global<const Complex<T>> roots,
+                                const Product& product, const Write& write) {
+  const Circle& circle = source.circle;
+  const auto put = [&](int pass, int line, int place, const Complex<T>& value) {
+    if (pass > 0)
+      source.scratch.store(place * circle.columns_at_once + line, value);
+    else
+      write(line, place, value);
+  };
+  const Fft& fft = circle.columns_fft;
+  if (fft.passes() > 1) block.barrier();
+  turn_back<T>(block, kDepthwiseThreads, fft, circle.column_lines, source, product, put);
+  if (fft.passes() > 1) block.barrier();
+  transform<1, T>(
+      block, kDepthwiseThreads, fft, 0, fft.passes() - 1, circle.column_lines, roots,
+      [&](int, int line, int place) { return source.scratch.load(place * circle.columns_at_once + line); }, put);
 }
 
 }  // namespace cuda

@@ -53,10 +53,10 @@ struct DepthwiseSpectrum {
       if (first + line < across) spectrum.store(row * across + first + line, value);
     };
     transform<-1, T>(
-        block, kThreads, circle.columns_fft, columns, column_roots,
+        block, kThreads, circle.columns_fft, 0, circle.columns_fft.passes(), columns, column_roots,
         [&](int, int line, int place) { return scratch.load(place * kColumns + line); },
-        [&](int round, int line, int place, const Complex<T>& value) {
-          if (round + 1 < circle.columns_fft.passes())
+        [&](int pass, int line, int place, const Complex<T>& value) {
+          if (pass + 1 < circle.columns_fft.passes())
             scratch.store(place * kColumns + line, value);
           else
             put(line, place, value);
@@ -117,50 +117,67 @@ struct DepthwiseMaps {
     const SharedArray<Complex<T>> map = block.shared<Complex<T>>(map_size());
     const SharedArray<Complex<T>> scratch = block.shared<Complex<T>>(circle.scratch());
     load_pairs(block, from, source, pairs, circle, channel, first_pair, map);
-    transform_rows<-1, T>(block, circle, source_lines, row_roots, map);
+    block.barrier();
     if (circle.columns_fft.length() == 1)
-      multiply_rows(block, channel, map);
+      convolve_rows(block, channel, map);
     else
-      for (int first = 0; first < pairs.per_block * circle.rows_fft.length(); first += circle.columns_at_once)
-        multiply_columns(block, channel, first, map, scratch);
-    transform_rows<1, T>(block, circle, result_lines, row_roots, map);
+      convolve_maps(block, channel, map, scratch);
+    block.barrier();
     store_pairs(block, channel, first_pair, map);
   }
 
  private:
   // Of one-dimensional maps a row is all there is.
-  DASH_DEVICE void multiply_rows(const Block& block, int channel, const SharedArray<Complex<T>>& map) const {
-    const int length = circle.rows_fft.length();
-    for (int i = block.thread(); i < pairs.per_block * length; i += kThreads) {
-      const Column column(circle, pairs.per_block, i);
-      const int at = column.pair * circle.pitch + column.place;
-      map.store(at, map.load(at) * spectrum.load(static_cast<int64_t>(channel) * length + column.place));
-    }
-    block.barrier();
+  DASH_DEVICE void convolve_rows(const Block& block, int channel, const SharedArray<Complex<T>>& map) const {
+    const Fft& fft = circle.rows_fft;
+    const auto read = [&](int, int line, int place) { return map.load(line * circle.pitch + place); };
+    const auto write = [&](int, int line, int place, const Complex<T>& v) {
+      map.store(line * circle.pitch + place, v);
+    };
+    const auto product = [&](auto& values, int, int place) {
+      for (auto& value : values)
+        value = value * spectrum.load(static_cast<int64_t>(channel) * fft.length() + place++);
+    };
+    if (fft.passes() == 0) return multiply_points(block, channel, map);
+    transform<-1, T>(block, kThreads, fft, 0, fft.passes() - 1, source_lines, row_roots, read, write);
+    if (fft.passes() > 1) block.barrier();
+    turn_back<T>(block, kThreads, fft, source_lines, read, product, write);
+    if (fft.passes() > 1) block.barrier();
+    transform<1, T>(block, kThreads, fft, 0, fft.passes() - 1, result_lines, row_roots, read, write);
   }
 
-  DASH_DEVICE void multiply_columns(const Block& block, int channel, int first, const SharedArray<Complex<T>>& map,
-                                    const SharedArray<Complex<T>>& scratch) const {
-    transform_columns(block, circle, source, pairs, column_roots, first, map, scratch);
-    transform<1, T>(
-        block, kThreads, circle.columns_fft, circle.column_lines, column_roots,
-        [&](int round, int line, int place) {
-          const Complex<T> value = scratch.load(place * circle.columns_at_once + line);
-          const Column column(circle, pairs.per_block, first + line);
-          if (round > 0 || !column.inside) return value;
-          const int64_t row = static_cast<int64_t>(channel) * circle.columns_fft.length() + place;
-          return value * spectrum.load(row * circle.rows_fft.length() + column.place);
-        },
-        [&](int round, int line, int place, const Complex<T>& value) {
-          if (round + 1 < circle.columns_fft.passes()) {
-            scratch.store(place * circle.columns_at_once + line, value);
-            return;
-          }
-          const Column column(circle, pairs.per_block, first + line);
-          const int row = result.rows.pixel_at(place);
-          if (row >= 0 && column.inside)
-            map.store((column.pair * result.rows.size + row) * circle.pitch + column.place, value);
-        });
+  // A circle of one point: there is nothing to transform.
+  DASH_DEVICE void multiply_points(const Block& block, int channel, const SharedArray<Complex<T>>& map) const {
+    for (int line = block.thread(); line < source_lines.count; line += kThreads)
+      map.store(line * circle.pitch, map.load(line * circle.pitch) * spectrum.load(channel));
+  }
+
+  // Between two turns at the scratch no barrier is needed: a thread's last numbers of one are its first of the next.
+  DASH_DEVICE void convolve_maps(const Block& block, int channel, const SharedArray<Complex<T>>& map,
+                                 const SharedArray<Complex<T>>& scratch) const {
+    transform_rows<-1, T>(block, circle, source_lines, row_roots, map);
+    if (circle.rows_fft.passes() > 0) block.barrier();
+    for (int first = 0; first < pairs.per_block * circle.rows_fft.length(); first += circle.columns_at_once) {
+      const ColumnSource<T> columns{circle, source, pairs, first, map, scratch};
+      transform_columns(block, columns, column_roots);
+      return_columns(
+          block, columns, column_roots,
+          [&](auto& values, int line, int place) {
+            const Column column(circle, pairs.per_block, first + line);
+            if (!column.inside) return;
+            int64_t row = static_cast<int64_t>(channel) * circle.columns_fft.length() + place;
+            for (auto& value : values)
+              value = value * spectrum.load(row++ * circle.rows_fft.length() + column.place);
+          },
+          [&](int line, int place, const Complex<T>& value) {
+            const Column column(circle, pairs.per_block, first + line);
+            const int row = result.rows.pixel_at(place);
+            if (row >= 0 && column.inside)
+              map.store((column.pair * result.rows.size + row) * circle.pitch + column.place, value);
+          });
+    }
+    if (circle.rows_fft.passes() > 0) block.barrier();
+    transform_rows<1, T>(block, circle, result_lines, row_roots, map);
   }
 
   DASH_DEVICE void store_pairs(const Block& block, int channel, int first_pair,

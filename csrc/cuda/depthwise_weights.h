@@ -56,16 +56,17 @@ struct DepthwiseWeights {
       if (first_pair >= pairs.count) break;
       load_pairs(block, x, input, pairs, circle, channel, first_pair, of_x);
       load_pairs(block, grad, output, pairs, circle, channel, first_pair, of_grad);
+      block.barrier();
       transform_rows<-1, T>(block, circle, input_lines, row_roots, of_x);
       transform_rows<-1, T>(block, circle, output_lines, row_roots, of_grad);
+      block.barrier();
       if (circle.columns_fft.length() == 1)
         correlate_rows(block, of_x, of_grad, kept);
       else
-        for (int first = 0; first < pairs.per_block * circle.rows_fft.length(); first += circle.columns_at_once) {
-          transform_columns(block, circle, input, pairs, column_roots, first, of_x, x_columns);
-          transform_columns(block, circle, output, pairs, column_roots, first, of_grad, grad_columns);
-          correlate_columns(block, first, x_columns, grad_columns, kept);
-        }
+        for (int first = 0; first < pairs.per_block * circle.rows_fft.length(); first += circle.columns_at_once)
+          correlate_columns(block, {circle, input, pairs, first, of_x, x_columns},
+                            {circle, output, pairs, first, of_grad, grad_columns}, kept);
+      block.barrier();
     }
     store_taps(block, channel, part, kept);
   }
@@ -84,24 +85,25 @@ struct DepthwiseWeights {
         const int at = column.pair * circle.pitch + column.place;
         add(kept, column, 0, of_x.load(at) * of_grad.load(at).conj());
       }
-    block.barrier();
   }
 
-  DASH_DEVICE void correlate_columns(const Block& block, int first, const SharedArray<Complex<T>>& x_columns,
-                                     const SharedArray<Complex<T>>& grad_columns,
-                                     const SharedArray<Complex<T>>& kept) const {
-    transform<1, T>(
-        block, kThreads, circle.columns_fft, circle.column_lines, column_roots,
-        [&](int round, int line, int place) {
-          const int at = place * circle.columns_at_once + line;
-          return round > 0 ? x_columns.load(at) : x_columns.load(at) * grad_columns.load(at).conj();
+  DASH_DEVICE void correlate_columns(const Block& block, const ColumnSource<T>& x_columns,
+                                     const ColumnSource<T>& grad_columns, const SharedArray<Complex<T>>& kept) const {
+    transform_columns(block, x_columns, column_roots);
+    transform_columns(block, grad_columns, column_roots);
+    return_columns(
+        block, x_columns, column_roots,
+        [&](auto& values, int line, int place) {
+          constexpr int R = static_cast<int>(sizeof(values) / sizeof(values[0]));
+          Complex<T> others[R];
+          for (int q = 0; q < R; ++q)
+            others[q] = grad_columns(circle.columns_fft.passes() - 1, line, place + q);
+          Dft<R, -1, T>::run(others);
+          for (int q = 0; q < R; ++q)
+            values[q] = values[q] * others[q].conj();
         },
-        [&](int round, int line, int place, const Complex<T>& value) {
-          if (round + 1 < circle.columns_fft.passes()) {
-            x_columns.store(place * circle.columns_at_once + line, value);
-            return;
-          }
-          const Column column(circle, pairs.per_block, first + line);
+        [&](int line, int place, const Complex<T>& value) {
+          const Column column(circle, pairs.per_block, x_columns.first + line);
           const int row = row_numbers.load(place);
           if (row >= 0 && column.inside) add(kept, column, row, value);
         });

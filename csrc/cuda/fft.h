@@ -6,6 +6,7 @@
 #pragma once
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "complex.h"
 
@@ -88,34 +89,62 @@ DASH_DEVICE void butterflies(int first, int threads, const Fft& fft, const Fft::
   }
 }
 
-// All passes over `lines`, a barrier behind each. kSign is -1 forward, 1 back (unscaled); roots[j] = exp(-2 pi i j /
-// length). read(round, line, place) and write(round, line, place, value) count the rounds from 0, so that the first may
-// take its numbers from elsewhere, and the last, which is fft.passes() - 1, may put them elsewhere.
-template <int kSign, class T, class Read, class Write>
-DASH_DEVICE void transform(const Block& block, int threads, const Fft& fft, const Lines& lines,
-                           Global<const Complex<T>> roots, const Read& read, const Write& write) {
-  for (int round = 0; round < fft.passes(); ++round) {
-    const Fft::Pass& pass = fft.pass(kSign < 0 ? round : fft.passes() - 1 - round);
-    const auto from = [&](int line, int place) { return read(round, line, place); };
-    const auto to = [&](int line, int place, const Complex<T>& value) { write(round, line, place, value); };
-    switch (pass.radix) {
-      case 8:
-        butterflies<8, kSign, T>(block.thread(), threads, fft, pass, lines, roots, from, to);
-        break;
-      case 5:
-        butterflies<5, kSign, T>(block.thread(), threads, fft, pass, lines, roots, from, to);
-        break;
-      case 4:
-        butterflies<4, kSign, T>(block.thread(), threads, fft, pass, lines, roots, from, to);
-        break;
-      case 3:
-        butterflies<3, kSign, T>(block.thread(), threads, fft, pass, lines, roots, from, to);
-        break;
-      default:
-        butterflies<2, kSign, T>(block.thread(), threads, fft, pass, lines, roots, from, to);
-    }
-    block.barrier();
+// Calls body(std::integral_constant<int, R>{}) for a pass of radix R.
+template <class Body>
+DASH_DEVICE void with_radix(int radix, const Body& body) {
+  switch (radix) {
+    case 8:
+      return body(std::integral_constant<int, 8>{});
+    case 5:
+      return body(std::integral_constant<int, 5>{});
+    case 4:
+      return body(std::integral_constant<int, 4>{});
+    case 3:
+      return body(std::integral_constant<int, 3>{});
+    default:
+      return body(std::integral_constant<int, 2>{});
   }
+}
+
+// Forward passes [begin, end) of `lines`, or inverse ones (unscaled) from end - 1 down to begin, a barrier between
+// them; roots[j] = exp(-2 pi i j / length). read(pass, line, place) and write(pass, line, place, value) are told which
+// pass it is, so that the first may take its numbers from elsewhere, and the last may put them elsewhere.
+template <int kSign, class T, class Read, class Write>
+DASH_DEVICE void transform(const Block& block, int threads, const Fft& fft, int begin, int end, const Lines& lines,
+                           Global<const Complex<T>> roots, const Read& read, const Write& write) {
+  for (int round = begin; round < end; ++round) {
+    if (round > begin) block.barrier();
+    const int number = kSign < 0 ? round : end - 1 - (round - begin);
+    const auto from = [&](int line, int place) { return read(number, line, place); };
+    const auto to = [&](int line, int place, const Complex<T>& value) { write(number, line, place, value); };
+    with_radix(fft.pass(number).radix, [&](auto radix) {
+      butterflies<decltype(radix)::value, kSign, T>(block.thread(), threads, fft, fft.pass(number), lines, roots, from,
+                                                    to);
+    });
+  }
+}
+
+// The last pass forward, product(values, line, place) of the frequencies at `place` and behind it, and the first pass
+// back: all of it in registers, since both passes take the same numbers and have no roots of unity to multiply by.
+template <class T, class Read, class Product, class Write>
+DASH_DEVICE void turn_back(const Block& block, int threads, const Fft& fft, const Lines& lines, const Read& read,
+                           const Product& product, const Write& write) {
+  const int last = fft.passes() - 1;
+  with_radix(fft.pass(last).radix, [&](auto radix) {
+    constexpr int R = decltype(radix)::value;
+    const int total = lines.count * (fft.length() / R);
+    for (int i = block.thread(); i < total; i += threads) {
+      const int butterfly = lines.by_count.quotient(i), line = i - butterfly * lines.count, place = butterfly * R;
+      Complex<T> v[R];
+      for (int q = 0; q < R; ++q)
+        v[q] = read(last, line, place + q);
+      Dft<R, -1, T>::run(v);
+      product(v, line, place);
+      Dft<R, 1, T>::run(v);
+      for (int q = 0; q < R; ++q)
+        write(last, line, place + q, v[q]);
+    }
+  });
 }
 
 }  // namespace cuda

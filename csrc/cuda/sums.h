@@ -19,9 +19,14 @@ struct SumParts {
   DASH_DEVICE void operator()(const Block& block) const {
     const int64_t i = static_cast<int64_t>(block.x()) * kThreads + block.thread();
     if (i >= count) return;
+    constexpr int64_t kRun = 16;  // sums of sums: a long one in single precision would round too much
     T total = 0;
-    for (int64_t p = 0; p < parts; ++p)
-      total += part.load(p * count + i);
+    for (int64_t first = 0; first < parts; first += kRun) {
+      T sum = 0;
+      for (int64_t p = first; p < parts && p < first + kRun; ++p)
+        sum += part.load(p * count + i);
+      total += sum;
+    }
     sums.store(i, total);
   }
 };

@@ -15,6 +15,7 @@ namespace {
 void set_emulation(int64_t seed, int64_t without_barrier) {
   emulation::settings().seed = static_cast<uint64_t>(seed);
   emulation::settings().without_barrier = without_barrier;
+  emulation::settings().barriers = 0;
 }
 
 int64_t barriers_passed() {

@@ -47,7 +47,7 @@ struct Settings {
   uint64_t seed = 0;
   int64_t without_barrier = -1;            // this barrier of every thread does nothing
   int64_t most_shared_bytes = 227 * 1024;  // of a block
-  int64_t barriers = 0;                    // that the last block passed: what there is to leave out
+  int64_t barriers = 0;                    // that any block passed: what there is to leave out
 };
 inline Settings& settings() {
   static Settings one;
@@ -116,7 +116,7 @@ class Machine {
       moved = moved || release();
     }
     current() = nullptr;
-    settings().barriers = interval_;
+    settings().barriers = std::max(settings().barriers, interval_);
     if (fault_) std::rethrow_exception(fault_);
     for (const Fiber& fiber : fibers_)
       if (fiber.state != State::done) throw Fault(deadlock());

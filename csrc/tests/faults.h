@@ -31,8 +31,10 @@ struct Faulty {
     const SharedArray<float> numbers = block.shared<float>(plant == Plant::too_much_shared ? 2 * kThreads : kThreads);
     if (plant != Plant::uninitialised_shared || i != 5)
       numbers.store(plant == Plant::shared_bounds && i == 5 ? kThreads : i, from.load(i));
-    if (plant == Plant::divergent_barrier ? i < 64 : plant != Plant::missing_barrier) block.barrier();
+    block.barrier();
     const float reversed = numbers.load(kThreads - 1 - i);
+    if (plant != Plant::missing_barrier) block.barrier();
+    numbers.store(i, reversed);
     if (plant == Plant::uninitialised_global && i == 7) to.load(i);
     to.store(plant == Plant::global_bounds && i == 95 ? 2 * kThreads : i, reversed);
     float sum = reversed;
@@ -40,6 +42,7 @@ struct Faulty {
     for (int step = kWarp / 2; step > 0; step /= 2)
       sum += block.shuffle_xor(sum, step, plant == Plant::shuffle_mask && i == 33 ? 0xfffffffdU : 0xffffffffU);
     to.store(kThreads + i, sum);
+    if (plant == Plant::divergent_barrier && i < 64) block.barrier();
   }
 };
 

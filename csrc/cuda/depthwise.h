@@ -72,19 +72,21 @@ int64_t shared_bytes(int64_t count) {
   return (count * static_cast<int64_t>(sizeof(T)) + 15) / 16 * 16;
 }
 
-// Fills `lines` rows of `map`, those of `pairs` pairs from pair `first_pair` on, with pixels of a channel, zero
-// between.
+// Fills so many rows of `map` with pixels of a channel, zero between and behind: from row `first_line` on of those of a
+// block's pairs, one pair's below the other's, the first being `first_pair`.
 template <class T>
 DASH_DEVICE void load_pairs(const Block& block, Global<const T> from, const Maps& maps, const Pairs& pairs,
-                            const Circle& circle, int channel, int first_pair, const SharedArray<Complex<T>>& map) {
-  const int length = circle.rows_fft.length(), total = pairs.per_block * maps.rows.size * length;
+                            const Circle& circle, int channel, int first_pair, int first_line, int lines,
+                            const SharedArray<Complex<T>>& map) {
+  const int length = circle.rows_fft.length(), total = lines * length;
   for (int i = block.thread(); i < total; i += kDepthwiseThreads) {
     const int line = circle.by_row_length.quotient(i), place = i - line * length;
-    const int pair = maps.rows.by_size.quotient(line), row = line - pair * maps.rows.size;
+    const int pair = maps.rows.by_size.quotient(first_line + line);
+    const int row = first_line + line - pair * maps.rows.size;
     const int column = maps.columns.pixel_at(place);
     const int64_t image = 2 * static_cast<int64_t>(first_pair + pair);
     Complex<T> value{0, 0};
-    if (column >= 0 && image < pairs.batch) {
+    if (column >= 0 && pair < pairs.per_block && image < pairs.batch) {
       const int64_t step = pairs.channels * maps.pixels();
       const int64_t at =
           image * step + channel * maps.pixels() + static_cast<int64_t>(row) * maps.columns.size + column;
@@ -112,32 +114,45 @@ DASH_DEVICE void transform_rows(const Block& block, const Circle& circle, const 
       [&](int, int line, int place, const Complex<T>& value) { map.store(line * circle.pitch + place, value); });
 }
 
-// A column of the circles of a block's pairs, all side by side.
+// The part of every row's frequencies that a block keeps: so many places of each pair, side by side.
+struct Window {
+  int width, pitch;
+  Divider by_width;
+
+  explicit Window(int places) : width(places), pitch(places | 1), by_width(places) {}
+};
+
+// A column of the windows of a block's pairs, all side by side.
 struct Column {
-  int pair, place;
+  int pair, place;  // its place in the window
   bool inside;
 
-  DASH_DEVICE Column(const Circle& circle, int pairs, int number)
-      : pair(circle.by_row_length.quotient(number)), place(number - pair * circle.rows_fft.length()),
-        inside(pair < pairs) {}
+  DASH_DEVICE Column(const Window& window, const Pairs& pairs, int number)
+      : pair(window.by_width.quotient(number)), place(number - pair * window.width), inside(pair < pairs.per_block) {}
 };
 
 // Columns from number `first` on, as their passes forward read them: the first takes the rows of `map`, with zeros
-// where it has none, the others the scratch, in which columns lie side by side.
+// where it has none, the others the scratch, in which columns lie side by side behind `scratch_begin`.
 template <class T>
 struct ColumnSource {
   const Circle& circle;
+  const Window& window;
   const Maps& maps;
   const Pairs& pairs;
   int first;
   const SharedArray<Complex<T>>&map, &scratch;
+  int scratch_begin;
 
+  DASH_DEVICE int in_scratch(int line, int place) const {
+    return scratch_begin + place * circle.columns_at_once + line;
+  }
+  DASH_DEVICE Column column(int line) const { return Column(window, pairs, first + line); }
   DASH_DEVICE Complex<T> operator()(int pass, int line, int place) const {
-    if (pass > 0) return scratch.load(place * circle.columns_at_once + line);
-    const Column column(circle, pairs.per_block, first + line);
+    if (pass > 0) return scratch.load(in_scratch(line, place));
+    const Column from = column(line);
     const int row = maps.rows.pixel_at(place);
-    if (row < 0 || !column.inside) return {0, 0};
-    return map.load((column.pair * maps.rows.size + row) * circle.pitch + column.place);
+    if (row < 0 || !from.inside) return {0, 0};
+    return map.load((from.pair * maps.rows.size + row) * window.pitch + from.place);
   }
 };
 
@@ -147,7 +162,7 @@ DASH_DEVICE void transform_columns(const Block& block, const ColumnSource<T>& so
   const Circle& circle = source.circle;
   transform<-1, T>(block, kDepthwiseThreads, circle.columns_fft, 0, circle.columns_fft.passes() - 1,
                    circle.column_lines, roots, source, [&](int, int line, int place, const Complex<T>& value) {
-                     source.scratch.store(place * circle.columns_at_once + line, value);
+                     source.scratch.store(source.in_scratch(line, place), value);
                    });
 }
 
@@ -158,7 +173,7 @@ DASH_DEVICE void return_columns(const Block& block, const ColumnSource<T>& sourc
   const Circle& circle = source.circle;
   const auto put = [&](int pass, int line, int place, const Complex<T>& value) {
     if (pass > 0)
-      source.scratch.store(place * circle.columns_at_once + line, value);
+      source.scratch.store(source.in_scratch(line, place), value);
     else
       write(line, place, value);
   };
@@ -168,7 +183,7 @@ DASH_DEVICE void return_columns(const Block& block, const ColumnSource<T>& sourc
   if (fft.passes() > 1) block.barrier();
   transform<1, T>(
       block, kDepthwiseThreads, fft, 0, fft.passes() - 1, circle.column_lines, roots,
-      [&](int, int line, int place) { return source.scratch.load(place * circle.columns_at_once + line); }, put);
+      [&](int, int line, int place) { return source.scratch.load(source.in_scratch(line, place)); }, put);
 }
 
 }  // namespace cuda

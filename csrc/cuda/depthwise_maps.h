@@ -87,6 +87,7 @@ struct DepthwiseMaps {
   Circle circle;
   Maps source, result;
   Pairs pairs;
+  Window window;  // all of every row
   Lines source_lines, result_lines;
   int blocks_per_channel;
   bool has_bias = false;
@@ -96,7 +97,8 @@ struct DepthwiseMaps {
 
   DepthwiseMaps(int64_t batch, int64_t channels, const Circle& around, const Maps& before, const Maps& after)
       : circle(around), source(before), result(after),
-        pairs(batch, channels, int64_t{std::max(before.rows.size, after.rows.size)} * around.rows_fft.length()) {
+        pairs(batch, channels, int64_t{std::max(before.rows.size, after.rows.size)} * around.rows_fft.length()),
+        window(around.rows_fft.length()) {
     // A pair's rows are overwritten by its results, which only lie where they did if they are as many.
     if (source.rows.size != result.rows.size) pairs.per_block = 1;
     source_lines = Lines(pairs.per_block * source.rows.size);
@@ -116,7 +118,7 @@ struct DepthwiseMaps {
     const int first_pair = (block.x() - channel * blocks_per_channel) * pairs.per_block;
     const SharedArray<Complex<T>> map = block.shared<Complex<T>>(map_size());
     const SharedArray<Complex<T>> scratch = block.shared<Complex<T>>(circle.scratch());
-    load_pairs(block, from, source, pairs, circle, channel, first_pair, map);
+    load_pairs(block, from, source, pairs, circle, channel, first_pair, 0, source_lines.count, map);
     block.barrier();
     if (circle.columns_fft.length() == 1)
       convolve_rows(block, channel, map);
@@ -158,19 +160,19 @@ struct DepthwiseMaps {
     transform_rows<-1, T>(block, circle, source_lines, row_roots, map);
     if (circle.rows_fft.passes() > 0) block.barrier();
     for (int first = 0; first < pairs.per_block * circle.rows_fft.length(); first += circle.columns_at_once) {
-      const ColumnSource<T> columns{circle, source, pairs, first, map, scratch};
+      const ColumnSource<T> columns{circle, window, source, pairs, first, map, scratch, 0};
       transform_columns(block, columns, column_roots);
       return_columns(
           block, columns, column_roots,
           [&](auto& values, int line, int place) {
-            const Column column(circle, pairs.per_block, first + line);
+            const Column column = columns.column(line);
             if (!column.inside) return;
             int64_t row = static_cast<int64_t>(channel) * circle.columns_fft.length() + place;
             for (auto& value : values)
               value = value * spectrum.load(row++ * circle.rows_fft.length() + column.place);
           },
           [&](int line, int place, const Complex<T>& value) {
-            const Column column(circle, pairs.per_block, first + line);
+            const Column column = columns.column(line);
             const int row = result.rows.pixel_at(place);
             if (row >= 0 && column.inside)
               map.store((column.pair * result.rows.size + row) * circle.pitch + column.place, value);

@@ -127,10 +127,10 @@ Tensor depthwise_weights(Tensor grad, Tensor x, Tensor table, int64_t tap_rows, 
     kernel.tap_places = part(numbers, at, num_taps);
     kernel.x = input<T>(maps);
     kernel.grad = input<T>(upstream);
-    const Tensor workspace = call.fresh(Ints{kernel.parts, sums.numel()});
+    const Tensor workspace = call.fresh(Ints{kernel.parts * kernel.windows, sums.numel()});
     kernel.sums = output<T>(workspace);
     call.start(kernel, kernel.shared());
-    call.start(SumParts<T>{sums.numel(), kernel.parts, input<T>(workspace), output<T>(sums)});
+    call.start(SumParts<T>{sums.numel(), kernel.parts * kernel.windows, input<T>(workspace), output<T>(sums)});
   });
   return sums;
 }

@@ -33,7 +33,9 @@ def wants_build() -> bool:
 def wants_cuda() -> bool:
     value = os.environ.get("DASH_CUDA", "0")
     if value not in ("0", "1"):
-        raise SystemExit(f"DASH_CUDA is {value!r}: allowed are 0 (the default) and 1 (build the CUDA kernels, with nvcc).")
+        raise SystemExit(
+            f"DASH_CUDA is {value!r}: allowed are 0 (the default) and 1 (build the CUDA kernels, with nvcc)."
+        )
     return value == "1"
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import emulation
 import pytest
@@ -211,23 +212,40 @@ def test_without_a_fault_nothing_is_caught(seed: int) -> None:
     assert got == float(torch.cat([reversed_numbers, sums]) @ torch.arange(192, dtype=torch.float64))
 
 
-def barriers_are_needed(name: str, run: object) -> None:
-    """Leaving out any barrier but those behind which nothing of shared memory is touched is a race."""
-    assert callable(run)
-    run()
-    count = torch.ops.dash_emulation.barriers()
-    assert count > 0, name
-    for barrier in range(count):
+MAP = Case("map", (12, 10), mixture(2, (3, 5), (1, 3)), batch=5, channels=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("run", "spare"),
+    [
+        (lambda g, x, taps, grad: cuda.transform_forward(g, x, taps, None), 0),
+        (lambda g, x, taps, grad: cuda.transform_input_grad(g, grad, taps), 0),
+        (lambda g, x, taps, grad: cuda.transform_weight_grad(g, grad, x), 0),
+        # their first barrier is that of a loop: it parts a turn from the one before
+        (lambda g, x, taps, grad: cuda.direct_forward(g, x, taps, 1, None), 1),
+        (lambda g, x, taps, grad: cuda.direct_weight_grad(g, grad, x, 1), 1),
+    ],
+    ids=["maps", "maps back", "weights", "direct maps", "direct weights"],
+)
+def test_every_barrier_is_needed_and_missed(run: Callable[..., Tensor], spare: int) -> None:
+    """In the kernels themselves, not only in those with planted faults, a missing barrier is caught."""
+    x, taps, grad = MAP.tensors(torch.float32)
+    with emulation.order(0):
+        run(geometry_of(MAP), x, taps, grad)
+        barriers = range(spare, torch.ops.dash_emulation.barriers())
+    assert len(barriers) > 2
+    for barrier in barriers:
         with emulation.order(barrier, without_barrier=barrier), pytest.raises(RuntimeError, match="race|before stored"):
-            run()
+            run(geometry_of(MAP), x, taps, grad)
 
 
-def test_every_barrier_is_needed() -> None:
-    """Also in the kernels themselves, not only in those with planted faults, is a missing barrier caught."""
-    case = Case("map", (12, 10), mixture(2, (3, 5), (1, 3)), batch=5, channels=(1, 1))
-    x, taps, grad = case.tensors(torch.float32)
-    g = geometry_of(case)
-    barriers_are_needed("maps", lambda: cuda.transform_forward(g, x, taps, None))
+@pytest.mark.parametrize("size", [(85, 85), (96, 102), (128, 128)])
+def test_large_maps(size: tuple[int, int]) -> None:
+    """Larger than what a block of the weight gradient holds of their spectra, and as far apart as taps get."""
+    case = Case("large", size, ((-60, -60), (60, 60), (0, 0), (59, -7), (-45, 3)), batch=3, channels=(1, 1))
+    tensors = case.tensors(torch.float32)
+    for got, truth in zip(by_transforms(case, *tensors), exact(case, *tensors), strict=True):
+        assert_as_good_as_torch(got, truth.float(), truth, what=str(size))
 
 
 @pytest.mark.parametrize("plane", [(8, 8), (1, 30), (30, 1), (16, 27), (25, 6)])

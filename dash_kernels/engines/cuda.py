@@ -148,7 +148,9 @@ def transform_refusal(p: Problem, geometry: Geometry, most_shared_bytes: int) ->
     needed = _operator(name)(p.batch, p.dtype.itemsize, circle.lengths[-p.ndim :], *sides)
     if needed <= most_shared_bytes:
         return None
-    return f"its transforms need {needed} bytes of shared memory for maps of {size}, and a block has {most_shared_bytes}"
+    return (
+        f"its transforms need {needed} bytes of shared memory for maps of {size}, and a block has {most_shared_bytes}"
+    )
 
 
 def transform_forward(geometry: Geometry, x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:

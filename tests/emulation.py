@@ -7,14 +7,15 @@ import contextlib
 import functools
 from collections.abc import Iterator
 
+import pytest
 import torch
-from bench.cmake_target import build
 
+from bench.cmake_target import build
+from dash_kernels.engines import cuda
 from dash_kernels.engines.cuda import CudaEngine
 from dash_kernels.engines.cuda_plan import Geometry, circle
 
-SHARED_BYTES = 163 * 1024
-"""What a block may have on an A100, the least of the devices that the library has code for."""
+OPERATORS = torch.ops.dash_kernels_emulated
 
 PLANTS = (
     "nothing", "missing_barrier", "divergent_barrier", "uninitialised_shared", "uninitialised_global", "shared_bounds",
@@ -25,9 +26,23 @@ PLANTS = (
 
 @functools.cache
 def load() -> None:
-    """Compiles the emulation, if anything changed, and loads its operators in place of the GPU's."""
+    """Compiles the emulation, if anything changed, and loads its operators."""
     tree = build("dash_kernels_emulation", "DASH_EMULATION")
     torch.ops.load_library(tree / "libdash_kernels_emulation.so")
+
+
+@contextlib.contextmanager
+def instead_of_a_gpu() -> Iterator[None]:
+    """The engine's functions call the emulated operators."""
+    load()
+    kept = (cuda._no_transform, cuda._most_shared_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "_operator", lambda name: getattr(OPERATORS, name).default)
+        for cached in kept:
+            cached.cache_clear()
+        yield
+    for cached in kept:
+        cached.cache_clear()
 
 
 class EmulatedEngine(CudaEngine):
@@ -35,9 +50,6 @@ class EmulatedEngine(CudaEngine):
 
     def available(self, device_type: str | None = None) -> str | None:
         return None if device_type in (None, "cpu") else f"it is emulated on the CPU, not on {device_type}"
-
-    def most_shared_bytes(self) -> int:
-        return SHARED_BYTES
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import emulation
 import pytest
@@ -23,8 +24,9 @@ FEW = dataclasses.replace(WIDE, offsets=tuple(n for row in kernel(3, 3) for n in
 
 
 @pytest.fixture(scope="module", autouse=True)
-def emulated() -> None:
-    emulation.load()
+def emulated() -> Iterator[None]:
+    with emulation.instead_of_a_gpu():
+        yield
 
 
 @pytest.fixture
@@ -80,7 +82,6 @@ def test_mixing_has_bounds_too() -> None:
     assert "2^31" in str(EmulatedEngine().can_run(dataclasses.replace(problem, packed=2**31)))
 
 
-OPERATORS = torch.ops.dash_kernels
 X, TAPS = torch.ones(2, 3, 8, 8), torch.ones(3, 3, 2)
 TABLE = torch.tensor([[0, 0, 0, 1], [1, 0, -1, 0]], dtype=torch.int32)
 
@@ -104,9 +105,9 @@ def test_the_compiled_operator_refuses_bad_input(change: dict[str, object], mess
         source=X, taps=TAPS, table=TABLE, result_size=[8, 8], source_step=[1, 1], result_step=[1, 1], groups=1,
         transposed=False,
     )  # fmt: skip
-    assert OPERATORS.cuda_direct_maps(**call).shape == X.shape
+    assert emulation.OPERATORS.cuda_direct_maps(**call).shape == X.shape
     with pytest.raises(RuntimeError, match=f"cuda_direct_maps.*({message})"):
-        OPERATORS.cuda_direct_maps(**(call | change))
+        emulation.OPERATORS.cuda_direct_maps(**(call | change))
 
 
 def test_a_launch_that_fails_names_operator_and_shape() -> None:

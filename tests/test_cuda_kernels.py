@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import emulation
 import pytest
@@ -23,8 +23,9 @@ Three = tuple[Tensor, Tensor, Tensor]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def emulated() -> None:
-    emulation.load()
+def emulated() -> Iterator[None]:
+    with emulation.instead_of_a_gpu():
+        yield
 
 
 def geometry_of(case: Case) -> Geometry:
@@ -111,10 +112,10 @@ def test_transforms(case: Case, dtype: torch.dtype) -> None:
 
 LAYERS = [
     Case("images", (32, 32), mixture(2, (3, 5, 7, 9), (1, 3, 7, 15)), batch=3, channels=(2, 2), groups=2),
-    Case("images, stride 2", (32, 32), mixture(2, (3, 5, 7, 9), (1, 3, 7, 15)), channels=(2, 2), groups=2, stride=(2, 2)),
+    Case("stride 2", (32, 32), mixture(2, (3, 5, 7, 9), (1, 3, 7, 15)), channels=(2, 2), groups=2, stride=(2, 2)),
     Case("small maps, many to a block", (8, 8), mixture(2, (3, 5), (1, 3)), batch=21, channels=(8, 8), groups=8),
     Case("series", (1000,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7, 15)), batch=5, channels=(3, 3), groups=3),
-    Case("short series, several rounds", (46,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7)), batch=300, channels=(3, 3), groups=3),
+    Case("many short series", (46,), mixture(1, (3, 7, 11, 15, 19), (1, 3, 7)), batch=300, channels=(3, 3), groups=3),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from bench import cuda_resources
 from bench.cuda_resources import Row
 

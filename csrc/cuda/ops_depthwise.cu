@@ -152,9 +152,13 @@ int64_t depthwise_weights_shared(int64_t batch, int64_t bytes, Ints length, Ints
   return bytes == 4 ? of(float{}) : of(double{});
 }
 
+int64_t most_shared(int64_t device) {
+  return most_shared_bytes(static_cast<int>(device));
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
+STABLE_TORCH_LIBRARY_FRAGMENT(DASH_LIBRARY, m) {
   m.def(
       "cuda_depthwise_maps(Tensor source, Tensor taps, Tensor table, int tap_rows, Tensor roots, int[] length, "
       "int[] result_size, int[] source_step, int[] result_step, Tensor? bias=None) -> Tensor");
@@ -167,17 +171,19 @@ STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
       "cuda_depthwise_weights_shared(int batch, int bytes, int[] length, int[] input, int[] output, int[] stride, "
       "int tap_rows) -> int");
+  m.def("cuda_most_shared(int device) -> int");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(dash_kernels, DASH_DEVICE_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(DASH_LIBRARY, DASH_DEVICE_KEY, m) {
   m.impl("cuda_depthwise_maps", TORCH_BOX(&depthwise_maps));
   m.impl("cuda_depthwise_weights", TORCH_BOX(&depthwise_weights));
 }
 
-// They take no tensor, and know a device's kernels without the device.
-STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CompositeExplicitAutograd, m) {
+// They take no tensor.
+STABLE_TORCH_LIBRARY_IMPL(DASH_LIBRARY, CompositeExplicitAutograd, m) {
   m.impl("cuda_depthwise_maps_shared", TORCH_BOX(&depthwise_maps_shared));
   m.impl("cuda_depthwise_weights_shared", TORCH_BOX(&depthwise_weights_shared));
+  m.impl("cuda_most_shared", TORCH_BOX(&most_shared));
 }
 
 }  // namespace cuda

@@ -132,14 +132,14 @@ Tensor direct_weights(Tensor grad, Tensor x, Tensor table, Tensor starts, Ints s
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
+STABLE_TORCH_LIBRARY_FRAGMENT(DASH_LIBRARY, m) {
   m.def(
       "cuda_direct_maps(Tensor source, Tensor taps, Tensor table, int[] result_size, int[] source_step, "
       "int[] result_step, int groups, bool transposed, Tensor? bias=None) -> Tensor");
   m.def("cuda_direct_weights(Tensor grad, Tensor x, Tensor table, Tensor starts, int[] stride, int groups) -> Tensor");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(dash_kernels, DASH_DEVICE_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(DASH_LIBRARY, DASH_DEVICE_KEY, m) {
   m.impl("cuda_direct_maps", TORCH_BOX(&direct_maps));
   m.impl("cuda_direct_weights", TORCH_BOX(&direct_weights));
 }

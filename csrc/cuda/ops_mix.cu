@@ -73,13 +73,13 @@ Tensor mixture_grad(Tensor grad, Tensor weight, Tensor table) {
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
+STABLE_TORCH_LIBRARY_FRAGMENT(DASH_LIBRARY, m) {
   m.def("cuda_mix_taps(Tensor weight, Tensor mixture, Tensor table, int lattice_size) -> Tensor");
   m.def("cuda_gather_taps(Tensor grad, Tensor mixture, Tensor table) -> Tensor");
   m.def("cuda_mixture_grad(Tensor grad, Tensor weight, Tensor table) -> Tensor");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(dash_kernels, DASH_DEVICE_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(DASH_LIBRARY, DASH_DEVICE_KEY, m) {
   m.impl("cuda_mix_taps", TORCH_BOX(&mix_taps));
   m.impl("cuda_gather_taps", TORCH_BOX(&gather_taps));
   m.impl("cuda_mixture_grad", TORCH_BOX(&mixture_grad));

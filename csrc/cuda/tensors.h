@@ -14,10 +14,12 @@
 
 #include "complex.h"
 
-// Where the operators are registered: a test calls them with tensors of the CPU.
+// Where the operators are registered: a test calls them with tensors of the CPU, and beside those for GPUs.
 #if defined(DASH_EMULATION)
+#define DASH_LIBRARY dash_kernels_emulated
 #define DASH_DEVICE_KEY CPU
 #else
+#define DASH_LIBRARY dash_kernels
 #define DASH_DEVICE_KEY CUDA
 #endif
 

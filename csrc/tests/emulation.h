@@ -46,7 +46,7 @@ namespace emulation {
 struct Settings {
   uint64_t seed = 0;
   int64_t without_barrier = -1;            // this barrier of every thread does nothing
-  int64_t most_shared_bytes = 227 * 1024;  // of a block
+  int64_t most_shared_bytes = 227 * 1024;  // of a block, as on an H100
   int64_t barriers = 0;                    // that any block passed: what there is to leave out
 };
 inline Settings& settings() {
@@ -370,6 +370,10 @@ class Block {
  private:
   static emulation::Machine& machine() { return *emulation::Machine::current(); }
 };
+
+inline int64_t most_shared_bytes(int /*device*/) {
+  return emulation::settings().most_shared_bytes;
+}
 
 struct Stream {};
 

@@ -51,10 +51,6 @@ class CudaEngine(Engine):
             return f"the GPU has compute capability {torch.cuda.get_device_capability()}, below {LEAST_CAPABILITY}"
         return None
 
-    def most_shared_bytes(self) -> int:
-        """Shared memory that a block may have on every device here."""
-        return _most_shared_bytes()
-
     def can_run(self, problem: Problem | MixProblem) -> str | None:
         if problem.dtype not in (torch.float32, torch.float64):
             return f"it computes float32 and float64, not {problem.dtype}"
@@ -75,17 +71,7 @@ class CudaEngine(Engine):
 
     def no_transform(self, problem: Problem) -> str | None:
         """None if a convolution is computed by transforms, else one sentence why not."""
-        return self._no_transform(problem, self.most_shared_bytes())
-
-    @staticmethod
-    @functools.lru_cache(maxsize=1024)
-    def _no_transform(p: Problem, most_shared_bytes: int) -> str | None:
-        if not p.groups == p.in_channels == p.out_channels:
-            return "it transforms the maps of depthwise layers only"
-        geometry = Geometry.of(p.offsets, p.input_size, p.out_size, p.stride, p.circular)
-        if p.num_taps <= FEW_TAPS or in_double(p.dtype, geometry.reach, p.results) or p.batch == 0:
-            return "few taps, few results and taps that reach few pixels are added up one by one"
-        return transform_refusal(p, geometry, most_shared_bytes)
+        return _no_transform(problem)
 
     def tap_conv(
         self,
@@ -123,18 +109,28 @@ class CudaEngine(Engine):
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
         table = _mixing(tuple(index), tuple(counts), lattice_size, weight.device)
-        return _operator("cuda_mix_taps")(weight, mixture, table, lattice_size)
+        return _compute("cuda_mix_taps", weight, mixture, table, lattice_size)
 
     def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
         table = _integers((*_candidates(counts), *index), grad.device)
-        return _operator("cuda_gather_taps")(grad, mixture, table)
+        return _compute("cuda_gather_taps", grad, mixture, table)
 
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
         table = _integers((*index, *itertools.accumulate(counts, initial=0)), grad.device)
-        return _operator("cuda_mixture_grad")(grad, weight, table)
+        return _compute("cuda_mixture_grad", grad, weight, table)
 
 
-def transform_refusal(p: Problem, geometry: Geometry, most_shared_bytes: int) -> str | None:
+@functools.lru_cache(maxsize=1024)
+def _no_transform(p: Problem) -> str | None:
+    if not p.groups == p.in_channels == p.out_channels:
+        return "it transforms the maps of depthwise layers only"
+    geometry = Geometry.of(p.offsets, p.input_size, p.out_size, p.stride, p.circular)
+    if p.num_taps <= FEW_TAPS or in_double(p.dtype, geometry.reach, p.results) or p.batch == 0:
+        return "few taps, few results and taps that reach few pixels are added up one by one"
+    return transform_refusal(p, geometry)
+
+
+def transform_refusal(p: Problem, geometry: Geometry) -> str | None:
     """None if transforms can compute a depthwise convolution, else one sentence why not."""
     circle = cuda_plan.circle(geometry)
     if isinstance(circle, str):
@@ -146,11 +142,10 @@ def transform_refusal(p: Problem, geometry: Geometry, most_shared_bytes: int) ->
         "tap_conv_weight_grad": ("cuda_depthwise_weights_shared", (size, out, step, len(circle.rows))),
     }[p.operator]
     needed = _operator(name)(p.batch, p.dtype.itemsize, circle.lengths[-p.ndim :], *sides)
-    if needed <= most_shared_bytes:
+    most = _most_shared_bytes()
+    if needed <= most:
         return None
-    return (
-        f"its transforms need {needed} bytes of shared memory for maps of {size}, and a block has {most_shared_bytes}"
-    )
+    return f"its transforms need {needed} bytes of shared memory for maps of {size}, and a block has {most}"
 
 
 def transform_forward(geometry: Geometry, x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
@@ -171,7 +166,7 @@ def _transform_maps(
     table = _spectrum_table(circle, source.device)
     roots = _roots(circle.lengths, source.device, source.dtype)
     call = len(circle.rows), roots, circle.lengths[-len(result) :], result, source_step, step, bias
-    return _operator("cuda_depthwise_maps")(source, taps, table, *call)
+    return _compute("cuda_depthwise_maps", source, taps, table, *call)
 
 
 def transform_weight_grad(geometry: Geometry, grad: Tensor, x: Tensor) -> Tensor:
@@ -179,7 +174,7 @@ def transform_weight_grad(geometry: Geometry, grad: Tensor, x: Tensor) -> Tensor
     circle = _circle(geometry)
     table, roots = _gradient_table(circle, x.device), _roots(circle.lengths, x.device, x.dtype)
     call = len(circle.rows), len(geometry.taps), roots, circle.lengths[-len(geometry.size) :], geometry.stride
-    return _operator("cuda_depthwise_weights")(grad, x, table, *call)
+    return _compute("cuda_depthwise_weights", grad, x, table, *call)
 
 
 def direct_forward(geometry: Geometry, x: Tensor, taps: Tensor, groups: int, bias: Tensor | None) -> Tensor:
@@ -206,9 +201,9 @@ def direct_weight_grad(geometry: Geometry, grad: Tensor, x: Tensor, groups: int)
 def _in_double(results: int, name: str, *arguments: Any) -> Tensor:
     """Runs the operator, in double where there is but a handful of results, which may all cancel."""
     if results > FEW_RESULTS or arguments[0].dtype != torch.float32:
-        return _operator(name)(*arguments)
+        return _compute(name, *arguments)
     wide = (a.double() if isinstance(a, Tensor) and a.is_floating_point() else a for a in arguments)
-    return _operator(name)(*wide).float()
+    return _compute(name, *wide).float()
 
 
 def _problem(operator: str, g: Geometry, like: Tensor, inside: int, outside: int, groups: int) -> Problem:
@@ -218,14 +213,20 @@ def _problem(operator: str, g: Geometry, like: Tensor, inside: int, outside: int
 
 @functools.cache
 def _operator(name: str) -> Callable[..., Any]:
-    operator: Callable[..., Any] = getattr(torch.ops.dash_kernels, name).default
-    return operator
+    found: Callable[..., Any] = getattr(torch.ops.dash_kernels, name).default
+    return found
+
+
+def _compute(name: str, *arguments: Any) -> Tensor:
+    result: Tensor = _operator(name)(*arguments)
+    return result
 
 
 @functools.cache
 def _most_shared_bytes() -> int:
-    devices = range(torch.cuda.device_count())
-    return min(int(torch.cuda.get_device_properties(i).shared_memory_per_block_optin) for i in devices)
+    """That a block may have on every device here."""
+    devices = range(max(torch.cuda.device_count(), 1))
+    return min(int(_operator("cuda_most_shared")(device)) for device in devices)
 
 
 def _circle(geometry: Geometry) -> Circle:

@@ -53,7 +53,7 @@ def test_it_goes_before_the_reference_and_says_what_is_missing() -> None:
         ({"operator": "tap_conv_weight_grad"}, None),
         ({"dtype": torch.float64}, None),
         ({"dtype": torch.float16}, "it computes float32 and float64, not torch.float16"),
-        ({"groups": 1}, "it transforms the maps of depthwise layers only, and it adds up no more than 49 taps"),
+        ({"groups": 1}, "it transforms the maps of depthwise layers only, and it adds up no more than 25 taps"),
         ({"input_size": (150, 150), "out_size": (150, 150)}, "bytes of shared memory for maps of"),
         ({"circular": True}, None),
         ({"circular": True, "input_size": (31, 32), "out_size": (31, 32)}, "no length with a factor above 5"),

@@ -12,6 +12,8 @@ import torch
 from accuracy import assert_as_good_as_torch, torch_tap_conv
 from cases import CASES, SMALL, Case, mixture
 from emulation import EmulatedEngine
+from hypothesis import given
+from test_properties import cases, quick
 from torch import Tensor
 
 from dash_kernels import SearchSpace, TapLattice, reference
@@ -127,6 +129,13 @@ def test_depthwise_layers_of_the_tasks(case: Case) -> None:
     check(case, tensors, got)
     for ours, transformed in zip(got, by_transforms(case, *tensors), strict=True):
         assert torch.equal(ours, transformed)
+
+
+@quick
+@given(case=cases())
+def test_cases_drawn_at_random(case: Case) -> None:
+    tensors = case.tensors(torch.float32)
+    check(case, tensors, by_the_engine(case, *tensors))
 
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)

@@ -103,3 +103,11 @@ def test_worse_figures_are_complaints() -> None:
         "C<float> on sm_80 is not in cuda_resources.csv",
         "C<float> on sm_80 spills 4 bytes and keeps 16 on a stack",
     ]
+
+
+def test_an_unknown_value_of_the_switch_is_an_error() -> None:
+    command = [sys.executable, "setup.py", "build_ext"]
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"DASH_CUDA": "yes"}, capture_output=True, text=True, timeout=120
+    )
+    assert built.returncode != 0 and "DASH_CUDA is 'yes'" in built.stderr

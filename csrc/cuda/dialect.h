@@ -3,9 +3,10 @@
 //
 // A kernel is a struct with `static constexpr int kThreads`, its arguments as members, and
 //   DASH_DEVICE void operator()(const Block& block) const
-// started by launch(stream, grid, shared_bytes, kernel). It touches memory through Global<T> and SharedArray<T> alone,
-// whose load() and store() a test checks, and asks its Block for everything else: who am I, barrier, shuffle. No inline
-// PTX, no tensor cores, no cooperative groups, no atomics: what is summed is summed in one order.
+// started by launch(stream, grid, shared_bytes, kernel); its grid() and shared() say with how much of either. It
+// touches memory through Global<T> and SharedArray<T> alone, whose load() and store() a test checks, and asks its Block
+// for everything else: who am I, barrier, shuffle. No inline PTX, no tensor cores, no cooperative groups, no atomics:
+// what is summed is summed in one order.
 #pragma once
 
 #if defined(DASH_EMULATION)

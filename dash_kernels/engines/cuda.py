@@ -22,7 +22,7 @@ from .rounding import in_double
 
 Ints = Sequence[int]
 
-MOST_TAPS = 49
+MOST_TAPS = 25
 """That reach a pixel, on average, where direct sums are taken: by docs/cuda.md more cost more than transforms."""
 
 FEW_TAPS = 16

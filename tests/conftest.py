@@ -23,9 +23,17 @@ from dash_kernels.engines import weigh
 from dash_kernels.engines.calibration import in_force
 from dash_kernels.ops import _choice
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
+# "cuda" runs the tests of the engines that run there; by default everything is on the CPU.
+if os.environ.get("DASH_TEST_DEVICE"):
+    torch.set_default_device(os.environ["DASH_TEST_DEVICE"])
+
+EXAMPLES = int(os.environ.get("DASH_TEST_EXAMPLES", "60"))  # of a drawn test; fewer where each takes long
+hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+# Triton's kernels run on a GPU, or all of them interpreted: test_triton.py does that in a process of its own.
+collect_ignore = [] if dk.engines()["triton"] is None else ["triton"]
 
 RUNNABLE = [name for name, reason in dk.engines().items() if reason is None]
 
@@ -56,7 +64,7 @@ def known_seed() -> None:
 @pytest.fixture(autouse=True)
 def poisoned_memory() -> Iterator[None]:
     """Uninitialised memory is NaN, so a kernel that misses an element fails (deterministic mode fills torch.empty)."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(os.environ.get("DASH_TEST_DETERMINISTIC") != "0", warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
 

@@ -17,6 +17,9 @@ from dash_kernels.engines.cuda_plan import Geometry, circle
 
 OPERATORS = torch.ops.dash_kernels_emulated
 
+ON_A_GPU = torch.get_default_device().type == "cuda"
+"""Whether the tests run on a device, as in ``make test-gpu``: then nothing is emulated."""
+
 PLANTS = (
     "nothing", "missing_barrier", "divergent_barrier", "uninitialised_shared", "uninitialised_global", "shared_bounds",
     "global_bounds", "shuffle_mask", "lonely_shuffle", "too_much_shared",
@@ -33,7 +36,10 @@ def load() -> None:
 
 @contextlib.contextmanager
 def instead_of_a_gpu() -> Iterator[None]:
-    """The engine's functions call the emulated operators."""
+    """The engine's functions call the emulated operators, unless there is a GPU to test."""
+    if ON_A_GPU:
+        yield
+        return
     load()
     kept = (cuda._no_transform, cuda._most_shared_bytes)
     with pytest.MonkeyPatch.context() as patch:
@@ -49,6 +55,8 @@ class EmulatedEngine(CudaEngine):
     """The engine as it is, but for where it runs."""
 
     def available(self, device_type: str | None = None) -> str | None:
+        if ON_A_GPU:
+            return super().available(device_type)
         return None if device_type in (None, "cpu") else f"it is emulated on the CPU, not on {device_type}"
 
 

@@ -20,6 +20,7 @@ from dash_kernels import SearchSpace, TapLattice, reference
 from dash_kernels.engines import cuda
 from dash_kernels.engines.cuda_plan import Geometry
 
+emulated_only = pytest.mark.skipif(emulation.ON_A_GPU, reason="a GPU checks no access")
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -138,6 +139,7 @@ def test_cases_drawn_at_random(case: Case) -> None:
     check(case, tensors, by_the_engine(case, *tensors))
 
 
+@emulated_only
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
 def test_the_order_of_threads_changes_nothing(case: Case) -> None:
     tensors, one = case.tensors(torch.float32), depthwise(case)
@@ -206,6 +208,7 @@ FAULTS = {
 }
 
 
+@emulated_only
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("plant", FAULTS)
 def test_planted_faults_are_caught(plant: str, seed: int) -> None:
@@ -213,6 +216,7 @@ def test_planted_faults_are_caught(plant: str, seed: int) -> None:
         torch.ops.dash_emulation.planted(emulation.PLANTS.index(plant))
 
 
+@emulated_only
 @pytest.mark.parametrize("seed", range(4))
 def test_without_a_fault_nothing_is_caught(seed: int) -> None:
     reversed_numbers = torch.arange(95, -1, -1, dtype=torch.float64)
@@ -225,6 +229,7 @@ def test_without_a_fault_nothing_is_caught(seed: int) -> None:
 MAP = Case("map", (12, 10), mixture(2, (3, 5), (1, 3)), batch=5, channels=(1, 1))
 
 
+@emulated_only
 @pytest.mark.parametrize(
     ("run", "spare"),
     [

@@ -82,7 +82,9 @@ class Convolution:
         result = grad.new_empty((self.groups, filters, channels, len(self.transform.plan.taps)))
         for part in self._parts(filters, channels * self.groups):
             upstream = grad.unflatten(1, (self.groups, filters))[:, :, part].flatten(1, 2)
-            found = self.transform.empty(self.groups, part.stop - part.start, channels)
+            found = self.transform.empty(
+                self.groups, part.stop - part.start, channels, route=self.transform.plan.tap_route
+            )
             for number, batch in enumerate(self._parts(len(x), x.shape[1] + upstream.shape[1])):
                 outputs = self._maps(upstream[batch], self.target)
                 inputs = self._maps(x[batch], self.source)
@@ -113,7 +115,7 @@ class Convolution:
 
     def _new(self, batch: int, channels: int) -> Tensor:
         """Room for spectra (2, groups, batch, channels, F) that lie in memory by batch, group and channel."""
-        return self.transform.empty(batch, self.groups, channels).transpose(1, 2)
+        return self.transform.empty(batch, self.groups, channels, route=self.transform.plan.route).transpose(1, 2)
 
     def _back(self, spectra: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         return self.transform.synthesise(spectra.transpose(1, 2).flatten(1, 3), grid, bias, dtype)

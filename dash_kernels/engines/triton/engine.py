@@ -92,6 +92,13 @@ class TritonEngine(Engine):
         call = math.prod(shape), offsets, x.shape[2:], grad.shape[2:], stride, groups, circular
         return Convolution.of(grad, *call).weight_grad(grad, x)
 
+    def tap_conv_weight_bias_grad(
+        self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
+    ) -> tuple[Tensor, Tensor]:
+        of_taps = self.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular)
+        # a whole batch of pixels may cancel; torch widens as it reads, so double costs no memory
+        return of_taps, grad.sum((0, *range(2, grad.dim())), dtype=torch.float64).to(grad.dtype)
+
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
         from . import mixing
 

@@ -24,10 +24,13 @@ Grid = tuple[range | tuple[int, ...], ...]
 TILE = 16
 """Matrix units compute so many rows and columns at once; work is counted in whole tiles."""
 
-# A direct transform reads a table of positions x frequencies, which should stay in the second-level cache.
+# A direct transform of maps reads a table of so many numbers at most, which should stay in the second-level cache.
 MOST_DIRECT = 2**19
-# By arithmetic and bytes, as docs/gpu.md counts them, factored transforms beat torch's up to about so many points.
-LONGEST_FACTOR = 192
+# That of the taps may be larger: there are fewer rows of them to read it for.
+MOST_TAPS = 2**22
+# By arithmetic and bytes, as docs/gpu.md counts them, factored transforms beat torch's up to 128 points an axis on an
+# A100 and up to 190 on an H100.
+LONGEST_FACTOR = 160
 # Multiplications in the product over channels, per frequency of one series, with some dozens of channels.
 PRODUCT = 128
 
@@ -37,17 +40,19 @@ class Plan:
     """The circles, the way to transform, and where the taps lie.
 
     Attributes:
-        route: "direct" (a table of all positions and frequencies), "factored" (a table per axis of a plane) or "torch"
-            (torch.fft).
+        route: How maps are transformed: "direct" (a table of all positions and frequencies), "factored" (a table per
+            axis of a plane) or "torch" (torch.fft).
+        tap_route: How taps are, to the same frequencies.
         lengths: Of the circles, per axis.
         factors: (n1, n2) of a factored transform: ``lengths`` of a map; of a series, two factors of its length.
         taps: Each tap's position, None for those that reach no pixel and so have no place on the circle.
-        cells: The positions that taps are laid out at where transforms take grids only; else None.
+        cells: The grid that taps are laid out on for their transform; None for "direct", which takes them as they are.
         place: For each tap its number among the cells, -1 for those without a place; empty without cells.
         reach: See :func:`dash_kernels.engines.rounding.share_reached`; 1 if circular.
     """
 
     route: str
+    tap_route: str
     lengths: tuple[int, ...]
     factors: tuple[int, int] | None
     taps: tuple[tuple[int, ...] | None, ...]
@@ -81,14 +86,16 @@ def plan(
     near = [row for row, reaches in zip(rows, reaching, strict=True) if reaches] or [(0,) * ndim]
     axes = list(zip(*near, strict=True))
     least = size if circular else tuple(map(least_length, map(min, axes), map(max, axes), size, out, stride))
-    route, lengths, factors = _route(least, size, out, stride, circular)
+    route, lengths, factors = _route(least, len(rows), size, out, stride, circular)
     taps = tuple(
         tuple(o % n for o, n in zip(row, lengths, strict=True)) if reaches else None
         for row, reaches in zip(rows, reaching, strict=True)
     )
-    cells = _cells(route, lengths, taps)
+    tap_route = _tap_route(route, lengths, len(rows))
+    cells = _cells(tap_route, lengths, taps)
     return Plan(
         route=route,
+        tap_route=tap_route,
         lengths=lengths,
         factors=factors,
         taps=taps,
@@ -99,18 +106,28 @@ def plan(
 
 
 def _route(
-    least: tuple[int, ...], size: Ints, out: Ints, stride: Ints, circular: bool
+    least: tuple[int, ...], num_taps: int, size: Ints, out: Ints, stride: Ints, circular: bool
 ) -> tuple[str, tuple[int, ...], tuple[int, int] | None]:
     """Route, lengths of the circles and factors: of the table routes that are open, the one with less work."""
     positions, frequencies = max(math.prod(size), math.prod(out)), math.prod(least[:-1]) * (least[-1] // 2 + 1)
-    direct = 2 * _padded(positions) * _padded(frequencies) if 2 * positions * frequencies <= MOST_DIRECT else math.inf
+    direct, factored = math.inf, math.inf
+    if num_taps * frequencies <= MOST_TAPS and 2 * positions * frequencies <= MOST_DIRECT:
+        direct = 2 * _padded(positions) * _padded(frequencies)
     factors = _factors(least, size[0], stride[0], circular)
-    factored = math.inf if factors is None else _factored_work(factors, size)
+    if factors is not None and (len(size) == 2 or num_taps * math.prod(factors) <= MOST_TAPS):
+        factored = _factored_work(factors, size)
     if direct < math.inf and direct <= factored:
         return "direct", least, None
-    if factors is not None:
+    if factors is not None and factored < math.inf:
         return "factored", factors if len(size) == 2 else (math.prod(factors),), factors
     return "torch", least if circular else tuple(fast_length(n, 1) for n in least), None
+
+
+def _tap_route(route: str, lengths: tuple[int, ...], num_taps: int) -> str:
+    """Taps lie on a small part of the circles, so tables serve them longer than they serve maps."""
+    if route == "direct" or (len(lengths) == 1 and num_taps * lengths[0] <= MOST_TAPS):
+        return "direct"
+    return "factored" if len(lengths) == 2 else "torch"
 
 
 def _padded(size: int) -> int:
@@ -144,11 +161,11 @@ def _factors(least: tuple[int, ...], size: int, stride: int, circular: bool) -> 
     return None if best is None else best[1]
 
 
-def _cells(route: str, lengths: tuple[int, ...], taps: Sequence[tuple[int, ...] | None]) -> Grid | None:
-    if route == "torch":
-        return tuple(map(range, lengths))
-    if route == "direct" or len(lengths) == 1:
+def _cells(tap_route: str, lengths: tuple[int, ...], taps: Sequence[tuple[int, ...] | None]) -> Grid | None:
+    if tap_route == "direct":
         return None
+    if tap_route == "torch":
+        return tuple(map(range, lengths))
     placed = [tap for tap in taps if tap is not None] or [(0,) * len(lengths)]
     return tuple(tuple(sorted(set(axis))) for axis in zip(*placed, strict=True))
 

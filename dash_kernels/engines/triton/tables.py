@@ -53,8 +53,7 @@ def direct(plan: Plan, grid: Grid | None, where: Where) -> Tensor:
 @functools.lru_cache(maxsize=KEPT)
 def factored(plan: Plan, grid: Grid, where: Where) -> Factored:
     """The tables for values at ``grid``, whose step, of a series, divides n1."""
-    assert plan.factors is not None
-    n1, n2 = plan.factors
+    n1, n2 = plan.factors or plan.lengths
     k1, k2 = _integers(range(plan.shape[0])), _integers(range(plan.shape[1]))
     if len(grid) == 2:
         p1, p2 = map(_integers, grid)

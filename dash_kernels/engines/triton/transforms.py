@@ -31,48 +31,54 @@ class Transform:
     plan: Plan
     where: tables.Where
 
-    def empty(self, *shape: int) -> Tensor:
+    def empty(self, *shape: int, route: str) -> Tensor:
         """Room for spectra (2, *shape, frequencies); for torch's transforms, parts of a number side by side."""
         shape = (*shape, self.plan.frequencies)
-        if self.plan.route == "torch":
+        if route == "torch":
             return torch.empty((*shape, 2), dtype=self.where.dtype, device=self.where.device).movedim(-1, 0)
         return torch.empty((2, *shape), dtype=self.where.dtype, device=self.where.device)
 
     def analyse(self, values: Tensor, grid: Grid) -> Tensor:
-        """The spectrum of values (rows, positions) at ``grid``, contiguous."""
-        if self.plan.route == "direct":
-            return self._analyse_direct(values, tables.direct(self.plan, grid, self.where))
-        if self.plan.route == "factored":
-            return self._analyse_factored(values, grid)
-        return self._analyse_torch(values, grid)
+        """The spectrum of maps, values (rows, positions) at ``grid``, contiguous."""
+        return self._analyse(values, grid, self.plan.route)
 
     def synthesise(self, spectrum: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """Values (rows, positions) at ``grid`` of a spectrum, plus bias (channels,), rows being (.., channels)."""
-        if self.plan.route == "direct":
-            return self._synthesise_direct(spectrum, tables.direct(self.plan, grid, self.where), bias, dtype)
-        if self.plan.route == "factored":
-            return self._synthesise_factored(spectrum, grid, bias, dtype)
-        return self._synthesise_torch(spectrum, grid, bias, dtype)
+        """Maps (rows, positions) at ``grid`` of a spectrum, plus bias (channels,), rows being (.., channels)."""
+        return self._synthesise(spectrum, grid, bias, dtype, self.plan.route)
 
     def analyse_taps(self, taps: Tensor) -> Tensor:
         """The spectrum of taps (rows, T), each row one filter of one channel."""
         plan = self.plan
         if plan.cells is None:
-            return self._analyse_direct(taps, tables.direct(plan, None, self.where))
-        return self.analyse(
-            mixing.scatter(taps.to(self.where.dtype), plan.place, math.prod(map(len, plan.cells))), plan.cells
-        )
+            return self._analyse(taps, None, plan.tap_route)
+        cells = mixing.scatter(taps.to(self.where.dtype), plan.place, math.prod(map(len, plan.cells)))
+        return self._analyse(cells, plan.cells, plan.tap_route)
 
     def synthesise_taps(self, spectrum: Tensor, dtype: torch.dtype) -> Tensor:
         """Values (rows, T) of a spectrum at the taps, the adjoint of :meth:`analyse_taps`."""
         plan = self.plan
-        if plan.cells is None:
-            return self._synthesise_direct(spectrum, tables.direct(plan, None, self.where), None, dtype)
-        return mixing.gather(self.synthesise(spectrum, plan.cells, None, dtype), plan.place)
+        values = self._synthesise(spectrum, plan.cells, None, dtype, plan.tap_route)
+        return values if plan.cells is None else mixing.gather(values, plan.place)
+
+    def _analyse(self, values: Tensor, grid: Grid | None, route: str) -> Tensor:
+        if route == "direct":
+            return self._analyse_direct(values, tables.direct(self.plan, grid, self.where))
+        assert grid is not None
+        return self._analyse_factored(values, grid) if route == "factored" else self._analyse_torch(values, grid)
+
+    def _synthesise(
+        self, spectrum: Tensor, grid: Grid | None, bias: Tensor | None, dtype: torch.dtype, route: str
+    ) -> Tensor:
+        if route == "direct":
+            return self._synthesise_direct(spectrum, tables.direct(self.plan, grid, self.where), bias, dtype)
+        assert grid is not None
+        if route == "factored":
+            return self._synthesise_factored(spectrum, grid, bias, dtype)
+        return self._synthesise_torch(spectrum, grid, bias, dtype)
 
     def _analyse_direct(self, values: Tensor, table: Tensor) -> Tensor:
         rows, positions, frequencies = len(values), table.shape[1], table.shape[2]
-        spectrum = self.empty(rows)
+        spectrum = self.empty(rows, route="direct")
         launch(
             ANALYSE_DIRECT,
             {"BLOCK_ROWS": rows, "BLOCK_POSITIONS": positions, "BLOCK_FREQUENCIES": frequencies},
@@ -114,7 +120,7 @@ class Transform:
         table = tables.factored(self.plan, grid, self.where)
         frequencies1, frequencies2 = self.plan.shape
         rows, count = values.shape
-        spectrum = self.empty(rows)
+        spectrum = self.empty(rows, route="factored")
         launch(
             ANALYSE_FACTORED,
             self._blocks(table),

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`python -m bench.gpu`: every searched layer of the ten tasks on a GPU, beside cuDNN and other ways to mix.
+
+Writes bench/results/gpu.json, and from it the table in README.md. With ``--device cpu`` it measures the CPU's engines
+in the same way and writes nothing: a look whether all of it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import gpu_roofline, machine
+from .gate import check, check_engine
+from .layers import Layer, searched_layers
+from .measure_layers import affordable
+from .rivals import MIXED_CONV, MIXED_RESULTS, MIXED_WEIGHTS, PLAIN, TORCH_FFT, LayerContestant
+from .tasks import TASKS
+from .timing import FORMATS, contest, geometric_mean, median
+
+RESULTS = Path(__file__).parent / "results" / "gpu.json"
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- gpu -->\n", "<!-- end of gpu -->\n"
+LAPS, BUDGET = 25, 0.5
+
+
+class OnDevice(LayerContestant):
+    """A contestant each half of whose step ends when the device has done it; perhaps compiled."""
+
+    def __init__(self, name: str, layer: Layer, batch: int, memory_format: str, compiled: bool = False) -> None:
+        label = name if name != PLAIN else f"{PLAIN}, {memory_format}"
+        super().__init__(name, layer, batch, memory_format, label + (", torch.compile" if compiled else ""))
+        if compiled:
+            compute = self.compute
+            self.run: Callable[[Tensor], Tensor] = torch.compile(lambda x: compute(x, None))
+        else:
+            self.run = lambda x: self.compute(x, None)
+
+    def forward(self) -> Tensor:
+        output = self.run(self.x)
+        synchronise()
+        return output
+
+    def backward(self, output: Tensor) -> None:
+        super().backward(output)
+        synchronise()
+
+
+def on_gpu() -> bool:
+    return torch.get_default_device().type == "cuda"
+
+
+def synchronise() -> None:
+    if on_gpu():
+        torch.cuda.synchronize()
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What the device does at best in this run: bytes a second copied, TF32 operations a second in a large product."""
+
+    bandwidth: float
+    operations: float
+
+
+def peaks() -> Peaks:
+    size, side = (2**28, 8192) if on_gpu() else (2**24, 512)
+    source, target = torch.ones(size // 4), torch.empty(size // 4)
+    a = torch.randn(side, side)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        return Peaks(2 * size / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: a @ a))
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def best(work: Callable[[], Any]) -> float:
+    """Seconds, of ten turns."""
+    seconds = []
+    for _ in range(10):
+        synchronise()
+        start = time.perf_counter()
+        work()
+        synchronise()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def measure(layer: Layer, laps: int) -> dict[str, Any]:
+    """Milliseconds of a step by contestant, and what the library's passes would take at the measured peaks."""
+    torch.compiler.reset()  # graphs of the layers before count as recompilations
+    main = OnDevice(MIXED_CONV, layer, layer.batch, FORMATS[0])
+    check_engine(layer, main)
+    rivals = [
+        name for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT) if on_gpu() or affordable(name, layer) == layer.batch
+    ]
+    check(layer, main, *(LayerContestant(name, layer, 1) for name in rivals))
+    contestants = [
+        OnDevice(name, layer, layer.batch, form, compiled)
+        for compiled in (False, True)
+        for name, form in ((MIXED_CONV, FORMATS[0]), *((PLAIN, form) for form in FORMATS))
+    ]
+    slow = [OnDevice(name, layer, layer.batch, FORMATS[0]) for name in rivals]
+    timed = contest(contestants, slow, laps, BUDGET)
+    return {
+        "layer": layer.name,
+        "kind": layer.kind,
+        "milliseconds": {label: 1e3 * median(steps.both) for label, steps in timed.items()},
+        "numbers": sum(step.numbers for step in gpu_roofline.passes(layer)),
+        "products": sum(step.products for step in gpu_roofline.passes(layer)),
+    }
+
+
+def line(row: dict[str, Any], peaks: dict[str, float]) -> str:
+    """A row as it is printed; of the peaks that engine "triton" reaches by the work of its passes."""
+    times = ", ".join(f"{label} {ms:.3f}" for label, ms in row["milliseconds"].items())
+    if not on_gpu():
+        return f"{row['layer']}: {times} ms"
+    seconds = row["milliseconds"][MIXED_CONV] / 1e3
+    moved = 4 * row["numbers"] / seconds / peaks["bandwidth"]
+    multiplied = 2 * gpu_roofline.SPLIT * row["products"] / seconds / peaks["operations"]
+    return f"{row['layer']}: {times} ms; {moved:.0%} of the bandwidth, {multiplied:.0%} of TF32"
+
+
+def layers(task: str | None) -> Iterator[Layer]:
+    for one in TASKS:
+        if task in (None, one.name):
+            yield from dict.fromkeys((*searched_layers(one, "never"), *searched_layers(one, "auto")))
+
+
+def device_facts() -> dict[str, str]:
+    """The device, its driver and its clocks, beside what every run says."""
+    facts = machine.facts()
+    if not on_gpu():
+        return facts
+    query = ("nvidia-smi", "--query-gpu=driver_version,clocks.sm,clocks.mem", "--format=csv,noheader")
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        found = "nvidia-smi does not answer"
+    return {**facts, "device": torch.cuda.get_device_name(), "driver, clocks": found}
+
+
+def table(run: dict[str, Any]) -> str:
+    """Geometric means by kind of layer, for the README."""
+    lines = ["", "| layers | MixedConv ÷ plain k=3, faster format | with torch.compile | mixed results ÷ MixedConv |"]
+    lines.append("|---|---|---|---|")
+    for kind in dict.fromkeys(row["kind"] for row in run["rows"]):
+        rows = [row["milliseconds"] for row in run["rows"] if row["kind"] == kind]
+        both = [quotients(row) for row in rows]
+        mixed = [row[MIXED_RESULTS] / row[MIXED_CONV] for row in rows if MIXED_RESULTS in row]
+        eager, compiled = (geometric_mean(side) for side in zip(*both, strict=True))
+        last = f"{geometric_mean(mixed):.2f}" if mixed else "not run"
+        lines.append(f"| {len(rows)} {kind} | {eager:.2f} | {compiled:.2f} | {last} |")
+    facts = run["facts"]
+    where = ", ".join(facts.get(key, "?") for key in ("device", "driver, clocks", "torch", "commit", "date"))
+    return "\n".join([*lines, "", f"{where}; `make bench-gpu`, every layer in bench/results/gpu.json.", ""])
+
+
+def quotients(row: dict[str, float]) -> tuple[float, float]:
+    """MixedConv over the faster plain one, eager and compiled."""
+    plain = [min(row[f"{PLAIN}, {form}{how}"] for form in FORMATS) for how in ("", ", torch.compile")]
+    return row[MIXED_CONV] / plain[0], row[f"{MIXED_CONV}, torch.compile"] / plain[1]
+
+
+def write_readme(run: dict[str, Any], path: Path = README) -> None:
+    before, rest = path.read_text().split(BEGIN)
+    path.write_text(before + BEGIN + table(run) + END + rest.split(END)[1])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--task", choices=[task.name for task in TASKS])
+    parser.add_argument("--quick", action="store_true", help="few laps, nothing written")
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("torch finds no GPU here: nothing was measured.", file=sys.stderr)
+        return 1
+    torch.backends.cudnn.benchmark = True
+    with torch.device(options.device):
+        run: dict[str, Any] = {"facts": device_facts(), "peaks": asdict(peaks()), "rows": []}
+        for layer in layers(options.task):
+            row = measure(layer, 5 if options.quick else LAPS)
+            run["rows"].append(row)
+            print(line(row, run["peaks"]), flush=True)
+    print(table(run))
+    if options.device == "cuda" and not options.quick and options.task is None:
+        RESULTS.write_text(json.dumps(run, indent=1) + "\n")
+        write_readme(run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,11 +7,11 @@ TOOLS := $(VENV)/.tools-installed
 PACKAGE := $(VENV)/.package-installed
 COMPILED := $(VENV)/.kernels-compiled
 RIVALS := $(VENV)/.rivals-installed
-CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' \) 2>/dev/null)
+CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' \) 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu lint format bench bench-layers bench-steps bench-gpu wheel clean
+.PHONY: help setup demo test test-gpu cuda lint format bench bench-layers bench-steps bench-gpu wheel clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -42,12 +42,16 @@ demo: setup  ## Search on real digits: the kernel chosen per layer, and the test
 test: setup  ## Run every test on the compiled kernels; the last line is pytest's summary
 	@DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest
 
+cuda: setup  ## Compile and link the CUDA kernels with nvcc, list symbols, registers and spills, and hold them to the table
+	$(BIN)/python -m bench.cuda_resources
+
 # The same tests as under the interpreter, on a device; deterministic mode fixes every choice, the other measures some.
 GPU_TESTS := DASH_TEST_DEVICE=cuda DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest -k triton \
 	tests/triton tests/test_ops.py tests/test_functional.py tests/test_mixed_conv_node.py tests/test_compile.py tests/test_properties.py
 test-gpu: setup  ## The GPU engine's tests on a GPU, in deterministic mode and without (needs a torch with CUDA or ROCm in .venv)
 	DASH_TEST_DETERMINISTIC=1 $(GPU_TESTS)
 	DASH_TEST_DETERMINISTIC=0 $(GPU_TESTS)
+	DASH_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/test_cuda_kernels.py
 
 lint: setup  ## ruff, mypy, clang-format: check only
 	$(BIN)/ruff check

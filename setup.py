@@ -30,6 +30,15 @@ def wants_build() -> bool:
     return value == "0"
 
 
+def wants_cuda() -> bool:
+    value = os.environ.get("DASH_CUDA", "0")
+    if value not in ("0", "1"):
+        raise SystemExit(
+            f"DASH_CUDA is {value!r}: allowed are 0 (the default) and 1 (build the CUDA kernels, with nvcc)."
+        )
+    return value == "1"
+
+
 def tool(name: str) -> str | None:
     """The tool beside this interpreter (pip install cmake ninja), else the one on PATH."""
     return shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
@@ -78,6 +87,7 @@ class CMakeBuild(build_ext):
             "-DCMAKE_BUILD_TYPE=Release",
             *torch_definitions(),
             *pybind11_definitions(),
+            *(["-DDASH_CUDA=ON"] if wants_cuda() else []),
         ]
         # Another Python, torch or tool gets another folder: CMake's cache would still name the old ones.
         key = hashlib.sha256("\0".join([sys.prefix, cmake, *settings]).encode()).hexdigest()[:8]

@@ -11,6 +11,7 @@ import torch
 from . import _env
 
 LIBRARY = Path(__file__).parent / "lib" / "libdash_kernels_ops.so"
+CUDA_LIBRARY = LIBRARY.with_name("libdash_kernels_cuda.so")
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,17 @@ def load(path: Path) -> Load:
 
 
 LOAD = load(LIBRARY)
+
+
+def load_cuda(path: Path) -> Load:
+    """Loads the operators for CUDA devices in ``path``, where torch knows of such devices."""
+    if _env.disabled():
+        return Load(path, "compiled code is switched off by DASH_KERNELS_DISABLE=1")
+    if torch.version.cuda is None:
+        return Load(path, f"torch {torch.__version__} is built without CUDA")
+    if not path.is_file():
+        return Load(path, f"not compiled ({path.name} is missing): build it with DASH_CUDA=1")
+    return load(path)
+
+
+CUDA_LOAD = load_cuda(CUDA_LIBRARY)

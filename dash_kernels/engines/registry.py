@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from .. import _env
+from .cuda import CudaEngine
 from .direct import DirectEngine
 from .engine import Engine
 from .fourier import FourierEngine
@@ -22,7 +23,7 @@ from .triton import TritonEngine
 
 log = logging.getLogger("dash_kernels")
 
-ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), TritonEngine(), ReferenceEngine())
+ENGINES: tuple[Engine, ...] = (FourierEngine(), DirectEngine(), CudaEngine(), TritonEngine(), ReferenceEngine())
 """In order of preference where no cost model decides; the reference, which runs everything, is the last."""
 
 

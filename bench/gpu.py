@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer
 
 from . import gpu_roofline, machine
 from .gate import check, check_engine
@@ -73,6 +73,12 @@ class Peaks:
     operations: float
 
 
+def seconds(work: Callable[[], Any]) -> float:
+    """The median; torch's timer warms up, and waits for the device."""
+    timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+    return float(timer.blocked_autorange().median)
+
+
 def peaks() -> Peaks:
     size, side = (2**28, 8192) if on_gpu() else (2**24, 512)
     source, target = torch.ones(size // 4), torch.empty(size // 4)
@@ -80,21 +86,9 @@ def peaks() -> Peaks:
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
-        return Peaks(2 * size / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: a @ a))
+        return Peaks(2 * size / seconds(lambda: target.copy_(source)), 2 * side**3 / seconds(lambda: a @ a))
     finally:
         torch.set_float32_matmul_precision(precision)
-
-
-def best(work: Callable[[], Any]) -> float:
-    """Seconds, of ten turns."""
-    seconds = []
-    for _ in range(10):
-        synchronise()
-        start = time.perf_counter()
-        work()
-        synchronise()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def measure(layer: Layer, laps: int) -> dict[str, Any]:
@@ -127,9 +121,9 @@ def line(row: dict[str, Any], peaks: dict[str, float]) -> str:
     times = ", ".join(f"{label} {ms:.3f}" for label, ms in row["milliseconds"].items())
     if not on_gpu():
         return f"{row['layer']}: {times} ms"
-    seconds = row["milliseconds"][MIXED_CONV] / 1e3
-    moved = 4 * row["numbers"] / seconds / peaks["bandwidth"]
-    multiplied = 2 * gpu_roofline.SPLIT * row["products"] / seconds / peaks["operations"]
+    took = row["milliseconds"][MIXED_CONV] / 1e3
+    moved = 4 * row["numbers"] / took / peaks["bandwidth"]
+    multiplied = 2 * gpu_roofline.SPLIT * row["products"] / took / peaks["operations"]
     return f"{row['layer']}: {times} ms; {moved:.0%} of the bandwidth, {multiplied:.0%} of TF32"
 
 

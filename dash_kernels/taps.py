@@ -155,6 +155,19 @@ def least_length(lowest: int, highest: int, size: int, out: int, stride: int) ->
     return max(size, stride * (out - 1) + highest + 1, size - lowest, stride * out)
 
 
+def reaches(row: Sequence[int], size: Sequence[int], out: Sequence[int], stride: Sequence[int]) -> bool:
+    """Whether a tap at ``row`` reads a pixel for any output."""
+    return all(len(outputs_reached(*axis)) > 0 for axis in zip(row, size, out, stride, strict=True))
+
+
+def least_lengths(
+    rows: Sequence[Sequence[int]], size: Sequence[int], out: Sequence[int], stride: Sequence[int]
+) -> tuple[int, ...]:
+    """:func:`least_length` of every axis, for taps at ``rows`` that all reach a pixel; of none, one at 0."""
+    axes = list(zip(*(rows or [(0,) * len(size)]), strict=True))
+    return tuple(map(least_length, map(min, axes), map(max, axes), size, out, stride))
+
+
 def transform_length(lowest: int, highest: int, size: int, out: int, stride: int, last_axis: bool) -> int:
     """The shortest fast length of such a circle.
 

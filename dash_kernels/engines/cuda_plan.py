@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..taps import fast_length, is_smooth, least_length, outputs_reached
+from ..taps import fast_length, is_smooth, least_lengths, outputs_reached, reaches
 from .rounding import share_reached
 
 Ints = Sequence[int]
@@ -128,22 +128,17 @@ def circle(geometry: Geometry) -> Circle | str:
     g = geometry
     if len(g.size) > 2:
         return f"its transforms take one or two axes, not {len(g.size)}"
-    reaching = [
-        g.circular or all(len(outputs_reached(*axis)) > 0 for axis in zip(row, g.size, g.out, g.stride, strict=True))
-        for row in g.taps
-    ]
+    reaching = [g.circular or reaches(row, g.size, g.out, g.stride) for row in g.taps]
     lengths = g.size
     if not g.circular:
-        near = [row for row, reaches in zip(g.taps, reaching, strict=True) if reaches] or [(0,) * len(g.size)]
-        axes = list(zip(*near, strict=True))
-        least = map(least_length, map(min, axes), map(max, axes), g.size, g.out, g.stride)
-        lengths = tuple(fast_length(n, 1) for n in least)
+        near = [row for row, reached in zip(g.taps, reaching, strict=True) if reached]
+        lengths = tuple(fast_length(n, 1) for n in least_lengths(near, g.size, g.out, g.stride))
     elif not all(map(is_smooth, lengths)):
         return f"its transforms have no length with a factor above 5, as a circular map of {lengths} needs"
     elif any(step * (m - 1) >= n for n, m, step in zip(lengths, g.out, g.stride, strict=True)):
         return "its transforms cannot give an output that goes round a circular map more than once"
     places = tuple(
-        (0, *(o % n for o, n in zip(row, lengths, strict=True)))[-2:] if reaches else None
-        for row, reaches in zip(g.taps, reaching, strict=True)
+        (0, *(o % n for o, n in zip(row, lengths, strict=True)))[-2:] if reached else None
+        for row, reached in zip(g.taps, reaching, strict=True)
     )
     return Circle((1, *lengths)[-2:], places)  # type: ignore[arg-type]  # two numbers each

@@ -54,32 +54,31 @@ class Convolution:
 
     def forward(self, x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
         """y (batch, out, *m) of x (batch, in, *n) and taps (out, in/groups, T)."""
-        out = [len(axis) for axis in self.target]
-        y = x.new_empty((len(x), len(taps), *out))
+        parts = []
         for batch in self._parts(len(x), max(x.shape[1], len(taps))):
             spectrum = self._maps(x[batch], self.source)
             found = self._new(spectrum.shape[2], taps.shape[0] // self.groups)
             for filters, kernels in self._kernels(taps, 1):
                 _product(spectrum, kernels.transpose(2, 3), found[..., filters, :], conjugate="b")
-            y[batch] = self._back(found, self.target, bias, y.dtype).view(-1, *y.shape[1:])
-        return y
+            parts.append(self._back(found, self.target, bias, x.dtype))
+        return _joined(parts, 0)
 
     def input_grad(self, grad: Tensor, taps: Tensor) -> Tensor:
         """The gradient (batch, in, *n) of grad (batch, out, *m) and taps (out, in/groups, T)."""
         channels = taps.shape[1] * self.groups
-        dx = grad.new_empty((len(grad), channels, *(len(axis) for axis in self.source)))
+        parts = []
         for batch in self._parts(len(grad), max(channels, len(taps))):
             spectrum = self._maps(grad[batch], self.target)
             found = self._new(spectrum.shape[2], taps.shape[1])
             for inputs, kernels in self._kernels(taps, 2):
                 _product(spectrum, kernels, found[..., inputs, :])
-            dx[batch] = self._back(found, self.source, None, dx.dtype).view(-1, *dx.shape[1:])
-        return dx
+            parts.append(self._back(found, self.source, None, grad.dtype))
+        return _joined(parts, 0)
 
     def weight_grad(self, grad: Tensor, x: Tensor) -> Tensor:
         """The gradient (out, in/groups, T) of grad (batch, out, *m) and x (batch, in, *n)."""
         filters, channels = grad.shape[1] // self.groups, x.shape[1] // self.groups
-        result = grad.new_empty((self.groups, filters, channels, len(self.transform.plan.taps)))
+        parts = []
         for part in self._parts(filters, channels * self.groups):
             upstream = grad.unflatten(1, (self.groups, filters))[:, :, part].flatten(1, 2)
             found = self.transform.empty(
@@ -89,9 +88,9 @@ class Convolution:
                 outputs = self._maps(upstream[batch], self.target)
                 inputs = self._maps(x[batch], self.source)
                 _product(outputs.transpose(2, 3), inputs, found, conjugate="a", accumulate=number > 0)
-            values = self.transform.synthesise_taps(found.flatten(1, 3), result.dtype)
-            result[:, part] = values.view(result[:, part].shape)
-        return result.flatten(0, 1)
+            values = self.transform.synthesise_taps(found.flatten(1, 3), grad.dtype)
+            parts.append(values.view(self.groups, -1, channels, values.shape[1]))
+        return _joined(parts, 1).flatten(0, 1)
 
     def _parts(self, count: int, width: int) -> Iterator[slice]:
         """Slices of so many things, each with ``width`` spectra, that together need PART_BYTES at most."""
@@ -118,7 +117,14 @@ class Convolution:
         return self.transform.empty(batch, self.groups, channels, route=self.transform.plan.route).transpose(1, 2)
 
     def _back(self, spectra: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-        return self.transform.synthesise(spectra.transpose(1, 2).flatten(1, 3), grid, bias, dtype)
+        """Maps (batch, channels, *sizes) of spectra (2, groups, batch, channels/groups, F)."""
+        values = self.transform.synthesise(spectra.transpose(1, 2).flatten(1, 3), grid, bias, dtype)
+        return values.view(spectra.shape[2], -1, *map(len, grid))
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    """The parts one behind the other; a single one, as nearly always, without a copy."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 def _product(a: Tensor, b: Tensor, result: Tensor, *, conjugate: str = "", accumulate: bool = False) -> None:

@@ -23,7 +23,7 @@ PRECISIONS = {
 }
 """From ``torch.set_float32_matmul_precision`` to how matrix units multiply float32; they always sum in float32.
 
-tf32x3 and bf16x3 split each operand into parts and sum three products of parts: 21 and 16 bits of both factors. The
+tf32x3 and bf16x3 split each operand into two parts and sum three products of parts: 22 and 16 bits of an operand. The
 matrix units of CDNA 3 multiply float32 as it is.
 """
 

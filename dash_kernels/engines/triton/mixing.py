@@ -55,7 +55,7 @@ def gather(cells: Tensor, place: tuple[int, ...]) -> Tensor:
 def _mix(weight: Tensor, mixture: Tensor, index: tuple[int, ...], counts: tuple[int, ...], lattice_size: int) -> Tensor:
     weight, mixture = weight.contiguous(), mixture.contiguous()
     rows, packed = weight.shape
-    members, width = _members(index, lattice_size)
+    members = _members(index, lattice_size, weight.device)
     taps = weight.new_empty((rows, lattice_size))
     if taps.numel() == 0:
         return taps
@@ -65,13 +65,13 @@ def _mix(weight: Tensor, mixture: Tensor, index: tuple[int, ...], counts: tuple[
         lambda b: (triton.cdiv(rows, b["BLOCK_ROWS"]), triton.cdiv(lattice_size, b["BLOCK_TAPS"])),
         weight=weight,
         mixture=mixture,
-        members=tables.integers(members, weight.device),
-        candidate=tables.integers(_candidate(counts), weight.device),
+        members=members,
+        candidate=_candidate(counts, weight.device),
         taps=taps,
         rows=rows,
         packed=packed,
         lattice=lattice_size,
-        width=width,
+        width=members.shape[1],
     )
     return taps
 
@@ -96,7 +96,7 @@ def _gradients(
             weight=grad if weight is None else weight.contiguous(),
             mixture=grad if mixture is None else mixture.contiguous(),
             index=tables.integers(index, grad.device),
-            candidate=tables.integers(_candidate(counts), grad.device),
+            candidate=_candidate(counts, grad.device),
             grad_weight=of_weight,
             partial=partial,
             rows=rows,
@@ -126,18 +126,19 @@ def _sum_candidates(partial: Tensor, counts: tuple[int, ...], dtype: torch.dtype
     return result
 
 
-@functools.lru_cache(maxsize=256)
-def _members(index: tuple[int, ...], lattice_size: int) -> tuple[tuple[int, ...], int]:
-    """For each tap of the lattice the packed weights that belong to it, -1 behind the last; and how many at most."""
+@functools.lru_cache(maxsize=tables.KEPT)
+def _members(index: tuple[int, ...], lattice_size: int, device: torch.device) -> Tensor:
+    """(lattice, width): for each tap of the lattice the packed weights that belong to it, -1 behind the last."""
     members: list[list[int]] = [[] for _ in range(lattice_size)]
     for weight, tap in enumerate(index):
         if tap >= 0:
             members[tap].append(weight)
     width = max(map(len, members), default=0)
-    return tuple(itertools.chain.from_iterable(row + [-1] * (width - len(row)) for row in members)), width
+    rows = [row + [-1] * (width - len(row)) for row in members]
+    return torch.tensor(rows, dtype=torch.int32, device="cpu").view(lattice_size, width).to(device)
 
 
-@functools.lru_cache(maxsize=256)
-def _candidate(counts: tuple[int, ...]) -> tuple[int, ...]:
+@functools.lru_cache(maxsize=tables.KEPT)
+def _candidate(counts: tuple[int, ...], device: torch.device) -> Tensor:
     """Whose weight each packed weight is."""
-    return tuple(itertools.chain.from_iterable([i] * n for i, n in enumerate(counts)))
+    return tables.integers(tuple(itertools.chain.from_iterable([i] * n for i, n in enumerate(counts))), device)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...taps import fast_length, least_length, outputs_reached
+from ...taps import fast_length, least_lengths, reaches
 from ..rounding import share_reached
 
 Ints = Sequence[int]
@@ -35,7 +35,7 @@ LONGEST_FACTOR = 160
 PRODUCT = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal plans are the same one: to hash hundreds of taps would cost every call
 class Plan:
     """The circles, the way to transform, and where the taps lie.
 
@@ -79,17 +79,13 @@ def plan(
     """The plan of a convolution with these offsets: flat, one row of numbers per tap."""
     ndim = len(size)
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
-    reaching = [
-        circular or all(len(outputs_reached(*axis)) > 0 for axis in zip(row, size, out, stride, strict=True))
-        for row in rows
-    ]
-    near = [row for row, reaches in zip(rows, reaching, strict=True) if reaches] or [(0,) * ndim]
-    axes = list(zip(*near, strict=True))
-    least = size if circular else tuple(map(least_length, map(min, axes), map(max, axes), size, out, stride))
+    reaching = [circular or reaches(row, size, out, stride) for row in rows]
+    near = [row for row, reached in zip(rows, reaching, strict=True) if reached]
+    least = size if circular else least_lengths(near, size, out, stride)
     route, lengths, factors = _route(least, len(rows), size, out, stride, circular)
     taps = tuple(
-        tuple(o % n for o, n in zip(row, lengths, strict=True)) if reaches else None
-        for row, reaches in zip(rows, reaching, strict=True)
+        tuple(o % n for o, n in zip(row, lengths, strict=True)) if reached else None
+        for row, reached in zip(rows, reaching, strict=True)
     )
     tap_route = _tap_route(route, lengths, len(rows))
     cells = _cells(tap_route, lengths, taps)

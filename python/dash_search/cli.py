@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("tasks", help="list the built-in tasks")
     data = verbs.add_parser("data", help="fetch, check and describe the data of a task")
     data.add_argument("task", metavar="TASK")
+    data.add_argument("--protocol", default="clean", help="clean, or for tasks of NAS-Bench-360 paper")
     _add_run(verbs.add_parser("run", help="search, retrain and test on a task", **RUN), None)
     shown = verbs.add_parser("report", help="print the outcome of a run")
     shown.add_argument("folder", metavar="DIR", type=Path)
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for task in TASKS.values():
                 console.print(f"{task.name}  {task.summary}")
         elif given.verb == "data":
-            _data(console, _task(given.task))
+            _data(console, _task(given.task, given.protocol))
         elif given.verb == "report":
             report(given.folder, console)
         else:
@@ -99,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _task(name: str) -> Task:
+def _task(name: str, protocol: str) -> Task:
     if name not in TASKS:
         raise SettingsError(f"there is no task {name!r}. Tasks: {', '.join(TASKS)}.")
-    return TASKS[name]
+    return TASKS[name].under(protocol)
 
 
 def _data(console: Console, task: Task) -> None:
@@ -113,22 +114,26 @@ def _data(console: Console, task: Task) -> None:
     splits = task.load(paths)
     for name in ("train", "valid", "test"):
         part = getattr(splits, name)
-        inputs, _ = part[0]
-        console.print(f"{name:>6}: {len(part)} samples of {tuple(inputs.shape)}")
+        inputs, targets = part[0]
+        to = f" to {tuple(targets.shape)}" if targets.dim() else ""
+        console.print(f"{name:>6}: {len(part)} samples of {tuple(inputs.shape)}{to}")
 
 
 def _run(console: Console, given: argparse.Namespace) -> None:
+    files = [file for file in (given.resume and given.resume / "config.json", given.config) if file]
+    chosen = RunConfig()  # for the task and the protocol: their defaults lie below all of it
+    for file in files:
+        chosen = chosen.with_file(file)
+    name, protocol = given.task or chosen.task, getattr(given, "protocol", chosen.protocol)
     if given.help:
-        defaults = _task(given.task).defaults if given.task else None
+        defaults = _task(name, protocol).defaults if name else None
         _add_run(argparse.ArgumentParser(**RUN), defaults).print_help()
         return
-    files = [file for file in (given.resume and given.resume / "config.json", given.config) if file]
-    name = given.task or (RunConfig().with_file(files[0]).task if files else "")
     if not name:
         raise SettingsError(
             f"name a task, and before flags of several values: dash-search run TASK. Tasks: {', '.join(TASKS)}."
         )
-    task = _task(name)
+    task = _task(name, protocol)
     config = task.defaults
     for file in files:
         config = config.with_file(file)

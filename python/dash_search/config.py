@@ -134,4 +134,10 @@ class RunConfig(Config):
     search_width: Count = 1
     """Width factor of the supernet."""
     batch_size: Count = 64
-    """Samples in a batch."""
+    """Samples in a batch of training."""
+    eval_batch_size: Count = 64
+    """Samples in a batch of validation and test."""
+    backbone: str = "wrn"
+    """Which of the task's networks is searched."""
+    protocol: Literal["clean", "paper"] = "clean"
+    """"clean": three disjoint parts and the benchmark's metric. "paper": as DASH's code; the result says what leaks."""

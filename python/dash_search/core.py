@@ -2,7 +2,7 @@
 """The search as one function: supernet, architecture, retraining, test."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ class Result:
         model: The retrained network with that architecture and its best weights by the validation score, in
             evaluation mode.
         scores: ``{"searched": {"valid": ..., "test": ...}, "plain": {...}}``; "plain" is the unchanged backbone trained
-            as long, "test" is there if test data was given.
+            as long, "test" is there if test data was given, and "test NAME" for each metric beside the metric.
         history: The records of the log: one per epoch of the stages "search" and "retrain", one per network of "test".
         run_dir: The folder with all of it.
     """
@@ -57,6 +57,7 @@ def search(
     test: Batches | None = None,
     final_model: nn.Module | None = None,
     initialise: Callable[[nn.Module], None] | None = None,
+    remarks: Sequence[str] = (),
     run_dir: Path | str | None = None,
     resume: bool = False,
     console: Console | None = None,
@@ -83,6 +84,7 @@ def search(
             starts from the weights of ``final_model``, and so does the searched one but for the convolutions whose
             kernel size or dilation changed: these are drawn as ``nn.ConvNd`` does. After a training of your own, that
             favours the plain one.
+        remarks: Sentences that whoever reads the scores must know; they go into the result and its report.
         run_dir: Folder for the results, new or empty. By default ``runs/`` and the time.
         resume: Go on with the run in ``run_dir``, which must have the same settings, metric, networks and sizes of
             ``train`` and ``valid``.
@@ -123,7 +125,7 @@ def search(
             path = default_run_dir() if run_dir is None else Path(run_dir)
             with RunFolder(path, config, identity, resume=resume) as folder:
                 job = Job(train, valid, loss, metric, config, randomness, folder, console)
-                return _run(job, networks, test)
+                return _run(job, networks, test, remarks)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _try_all(networks: _Networks, parts: dict[str, Batches], loss: Loss, metric:
         preflight.try_out("the plain network", networks.plain(), parts, loss, metric, device)
 
 
-def _run(job: Job, build: _Networks, test: Batches | None) -> Result:
+def _run(job: Job, build: _Networks, test: Batches | None, remarks: Sequence[str]) -> Result:
     supernet = build.supernet()
     record_engines(job, {"supernet": supernet})
     architecture = search_supernet(job, supernet)
@@ -176,14 +178,15 @@ def _run(job: Job, build: _Networks, test: Batches | None) -> Result:
     scores = {name: {"valid": retrain(job, name, network)} for name, network in networks.items()}
     for name, network in networks.items():
         if test is not None:
-            scores[name]["test"] = score(job, name, network, test)
+            scores[name].update(score(job, name, network, test))
         job.folder.save_weights(name, network.eval())
     history = job.folder.history()
     seconds: dict[str, float] = {}
     for record in history:  # so that a resumed run counts every epoch once
         stage = str(Stage(record["stage"], record["network"]))
         seconds[stage] = seconds.get(stage, 0.0) + record["seconds"]
-    job.folder.write_json("result.json", {"metric": job.metric.name, "scores": scores, "seconds": seconds})
+    outcome = {"metric": job.metric.name, "scores": scores, "seconds": seconds, "remarks": [*remarks]}
+    job.folder.write_json("result.json", outcome)
     return Result(architecture, networks["searched"], scores, history, job.folder.path)
 
 

@@ -141,8 +141,9 @@ def try_out(
             if _ends_with_one_sample(batches):
                 with _explained(f"{name} fails on a batch of one sample, and the last one of train is such"):
                     network(inputs[:1])
-        with _explained(f"the metric {metric.name!r} fails on the first batch of {part}"), torch.no_grad():
-            metric.score(output.detach().cpu(), targets.cpu())
+        for one in (metric, *metric.beside):
+            with _explained(f"the metric {one.name!r} fails on the first batch of {part}"), torch.no_grad():
+                one.score(output.detach().cpu(), targets.cpu())
 
 
 @contextlib.contextmanager

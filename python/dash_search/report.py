@@ -26,6 +26,8 @@ def report(folder: Path, console: Console) -> None:
         raise RunFolderError(f"architecture.json or result.json in {folder} is damaged: {error!r}") from error
     for table in tables:
         console.print(table, soft_wrap=False)
+    for remark in result.get("remarks", []):
+        console.print(f"Note: {remark}")
     console.print(f"Everything is in {folder}")
 
 
@@ -37,9 +39,10 @@ def _kernels(architecture: dict[str, dict[str, list[int]]]) -> Table:
 
 
 def _scores(result: dict[str, dict[str, dict[str, float]]]) -> Table:
-    table = Table("network", f"valid {result['metric']}", f"test {result['metric']}", title="Scores")
+    beside = list(dict.fromkeys(part for parts in result["scores"].values() for part in parts if " " in part))
+    table = Table("network", f"valid {result['metric']}", f"test {result['metric']}", *beside, title="Scores")
     for name, parts in result["scores"].items():
-        table.add_row(name, f"{parts['valid']:.4g}", f"{parts['test']:.4g}" if "test" in parts else "-")
+        table.add_row(name, *(f"{parts[part]:.4g}" if part in parts else "-" for part in ("valid", "test", *beside)))
     return table
 
 

@@ -15,15 +15,15 @@ from .tasks import Task
 
 def show_licences(task: Task, console: Console) -> None:
     """Prints where the data of a task comes from, and its terms, each source once."""
-    for requirement, licence in dict.fromkeys((file.requirement, file.licence) for file in task.files):
-        console.print(f"data: {requirement}, licence: {licence}")
+    for origin, licence in dict.fromkeys((file.origin, file.licence) for file in task.files):
+        console.print(f"data: {origin}, licence: {licence}")
 
 
 def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, console: Console) -> Result:
     """Searches, retrains and tests on a task.
 
     Args:
-        task: The task.
+        task: The task, under the protocol of the settings.
         config: Settings, usually ``task.defaults`` with changes.
         run_dir: Folder for the results, new, or with ``resume`` that of the run to go on with.
         resume: Whether to go on with a run.
@@ -31,21 +31,23 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
     """
     show_licences(task, console)
     console.print(f"run folder: {run_dir}")
+    backbone = task.backbone(config.backbone)
     splits = task.load(task.fetch(console.print))
     randomness = Randomness(config.seed, torch.device("cpu"), ())
     with randomness.preserved():
         randomness.seed("backbones")
-        model, final_model = task.backbone(config.search_width, splits), task.backbone(config.width, splits)
+        model, final_model = backbone.build(config.search_width, splits), backbone.build(config.width, splits)
     return search(
         model,
         DataLoader(splits.train, config.batch_size, shuffle=True),
-        DataLoader(splits.valid, config.batch_size),
+        DataLoader(splits.valid, config.eval_batch_size),
         config,
         loss=task.loss,
         metric=task.metric,
-        test=DataLoader(splits.test, config.batch_size),
+        test=DataLoader(splits.test, config.eval_batch_size),
         final_model=final_model,
-        initialise=task.initialise,
+        initialise=backbone.initialise,
+        remarks=[task.leaks] if task.leaks else [],
         run_dir=run_dir,
         resume=resume,
         console=console,

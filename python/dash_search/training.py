@@ -102,12 +102,21 @@ def train_batches(model: nn.Module, batches: Iterable[Any], job: Job, step: Call
     return sum(losses) / len(losses)
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, batches: Batches, job: Job) -> float:
     """The metric of the network's predictions of a whole split.
 
     Raises:
         TrainingError: An output or the score is not finite.
+    """
+    return finite_score(job.metric, *predictions(model, batches, job))
+
+
+@torch.no_grad()
+def predictions(model: nn.Module, batches: Batches, job: Job) -> tuple[Tensor, Tensor]:
+    """The network's outputs for a whole split in evaluation mode, and the targets, on the CPU.
+
+    Raises:
+        TrainingError: An output is not finite.
     """
     model.eval()
     outputs, targets = [], []
@@ -117,10 +126,19 @@ def evaluate(model: nn.Module, batches: Batches, job: Job) -> float:
             raise TrainingError("the network's outputs are not finite in evaluation: lower the learning rate.")
         outputs.append(output.cpu())
         targets.append(wanted.cpu())
-    score = job.metric.score(torch.cat(outputs), torch.cat(targets))
+    return torch.cat(outputs), torch.cat(targets)
+
+
+def finite_score(metric: Metric, outputs: Tensor, targets: Tensor) -> float:
+    """The score of predictions.
+
+    Raises:
+        TrainingError: It is not finite.
+    """
+    score = metric.score(outputs, targets)
     if not math.isfinite(score):
         raise TrainingError(
-            f"{job.metric.name} is {score}, not a finite number: the network diverged, or the metric has no such case."
+            f"{metric.name} is {score}, not a finite number: the network diverged, or the metric has no such case."
         )
     return score
 

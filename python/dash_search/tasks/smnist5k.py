@@ -7,27 +7,18 @@ from pathlib import Path
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from ..backbones import ResNet1D
 from ..config import RunConfig
+from ..data.splits import Splits
 from ..metrics import ACCURACY
-from .mnist5k import FILE
-from .mnist5k import load as load_images
-from .task import Splits, Task
+from .mnist5k import FILE, split_digits
+from .networks import resnet1d
+from .task import Task
 
 
 def load(paths: Sequence[Path]) -> Splits:
     """The digits as sequences ``(1, 784)``, in the same parts as those of mnist5k."""
-    images = load_images(paths)
-    return Splits(*(_as_sequences(part) for part in (images.train, images.valid, images.test)))
-
-
-def _as_sequences(part: TensorDataset) -> TensorDataset:
-    images, classes = part.tensors
-    return TensorDataset(images.flatten(2), classes)
-
-
-def backbone(width: int, _: Splits) -> nn.Module:
-    return ResNet1D(in_channels=1, outputs=10, channels=16 * width)
+    parts = split_digits(paths)
+    return Splits(*(TensorDataset(images.flatten(2), classes) for images, classes in parts))
 
 
 # Minutes on two cores. The space is DASH's for digits as sequences: the pixel below lies 28 steps away, so only
@@ -38,6 +29,7 @@ def backbone(width: int, _: Splits) -> nn.Module:
 # enough here, as eight epochs have no room for five.
 DEMONSTRATION = RunConfig(
     task="smnist5k",
+    backbone="resnet1d",
     dilations=(1, 3, 7, 15, 31, 63, 127),
     search_epochs=6,
     search_fraction=1.0,
@@ -51,6 +43,6 @@ SMNIST5K = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbone=backbone,
+    backbones={"resnet1d": resnet1d(1, 10, channels=16)},
     defaults=DEMONSTRATION,
 )

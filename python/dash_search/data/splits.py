@@ -1,10 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cutting one data set into training, validation and test parts."""
+"""The three parts that a task's data is cut into, and how a single data set is cut."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint data sets of ``(input, target)`` pairs of tensors; each has a length.
+
+    Attributes:
+        train: What networks are trained on; its samples may be augmented anew whenever they are asked for, by random
+            numbers of torch's global generator.
+        valid: What chooses among weights.
+        test: What is looked at once, at the end.
+        decoder: From a network's outputs to the units of the targets, if anything; fitted on the training part.
+    """
+
+    train: Dataset[Any]
+    valid: Dataset[Any]
+    test: Dataset[Any]
+    decoder: nn.Module | None = field(default=None, kw_only=True)
 
 
 def stratified_split(classes: Tensor, shares: Sequence[float], *, seed: int) -> list[Tensor]:

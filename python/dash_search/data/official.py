@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files of a benchmark as its authors publish them: too large for a wheel, so the user puts them in place."""
+
+import contextlib
+import pickle
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from .folder import DATA_VARIABLE, data_dir
+
+# What the readers of the formats raise where a file is not what it should be.
+_DAMAGE = (
+    *(AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError),
+    *(ValueError, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file, or a folder of files, of a task.
+
+    Attributes:
+        name: Its place in the data folder: the task's folder, ``/``, the name that its authors gave it.
+        holds: What it holds, in words that go on after "it should hold".
+        origin: Who publishes it.
+        licence: Terms of the data.
+    """
+
+    name: str
+    holds: str
+    origin: str
+    licence: str
+
+    def path(self) -> Path:
+        """Where it has to lie."""
+        return data_dir() / self.name
+
+    def fetch(self, say: Callable[[str], object] = print) -> Path:
+        """Returns the path of the file. Nothing is downloaded, so ``say`` is not called.
+
+        Raises:
+            DataError: There is no such file.
+        """
+        path = self.path()
+        if not path.exists():
+            raise DataError(
+                f"{path} is missing: it should hold {self.holds}. It is published by {self.origin}; put it there, or "
+                f"set {DATA_VARIABLE} to the folder with {self.name} in it."
+            )
+        return path
+
+    @contextlib.contextmanager
+    def reading(self, path: Path | None = None) -> Iterator[Path]:
+        """Whatever goes wrong inside says which file it was and what it should hold.
+
+        Args:
+            path: The file that is read, where this is a folder of files.
+
+        Raises:
+            DataError: In place of any error that a damaged file or another format gives.
+        """
+        shown = path or self.path()
+        try:
+            yield shown
+        except _DAMAGE as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DataError(f"{shown} cannot be read: it should hold {self.holds} ({said}).") from error

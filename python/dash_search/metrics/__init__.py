@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Metrics, a file for each kind of prediction. A metric sees a whole split at once, never averages of batches."""
+
+from .classes import ACCURACY, ERROR
+from .fields import RELATIVE_L2, relative_l2
+from .metric import Loss, Metric
+
+__all__ = ["ACCURACY", "ERROR", "RELATIVE_L2", "Loss", "Metric", "relative_l2"]

@@ -59,7 +59,7 @@ Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints strid
                   "fourier_tap_conv: shapes of x and taps do not fit");
   const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
                   x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular);
-  const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
+  const Tensor y = new_result(x, shape(x.size(0), taps.size(0), out_size));
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, {x, taps, y, bias});
   return y;
 }
@@ -72,7 +72,7 @@ Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_
   const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length,
                   numbers("fourier_tap_conv_input_grad", offsets), grad.size(0), in_channels, taps.size(0), groups,
                   taps.size(2), circular);
-  const Tensor x = new_maps(grad, shape(grad.size(0), in_channels, input_size));
+  const Tensor x = new_result(grad, shape(grad.size(0), in_channels, input_size));
   if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, {grad, taps, x});
   return x;
 }
@@ -174,7 +174,7 @@ Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
                   "cpu_gather_taps: grad must be 3-D and mixture 1-D with one entry per candidate");
   const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
                      index, counts);
-  const Tensor weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
+  const Tensor weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   call.run(grad, mixture,
            [&](const auto& table, const auto* g, const auto* m, void* workspace, const Workers& workers) {
              table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, workers);
@@ -200,7 +200,7 @@ std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture,
   check_alike("cpu_mix_grads", grad, mixture);
   const MixCall call("cpu_mix_grads", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
   const Tensor shares = torch::stable::contiguous(mixture);
-  const Tensor of_weight = torch::stable::new_empty(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
+  const Tensor of_weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
   call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
     using T = std::decay_t<decltype(*w)>;

@@ -50,7 +50,7 @@ Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Int
                   ": shapes of x and taps do not fit");
   const DirectCall call(kName, ConvOp::forward, spatial_of(x), out_size, stride, numbers(kName, offsets), x.size(0),
                         x.size(1), taps.size(0), groups, taps.size(2), circular);
-  const Tensor y = new_maps(x, shape(x.size(0), taps.size(0), out_size));
+  const Tensor y = new_result(x, shape(x.size(0), taps.size(0), out_size));
   call.run({x, taps, y, bias});
   return y;
 }
@@ -63,7 +63,7 @@ Tensor direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints
   const int64_t in_channels = taps.size(1) * groups;
   const DirectCall call(kName, ConvOp::input_grad, input_size, spatial_of(grad), stride, numbers(kName, offsets),
                         grad.size(0), in_channels, taps.size(0), groups, taps.size(2), circular);
-  const Tensor x = new_maps(grad, shape(grad.size(0), in_channels, input_size));
+  const Tensor x = new_result(grad, shape(grad.size(0), in_channels, input_size));
   call.run({grad, taps, x});
   return x;
 }

@@ -89,8 +89,8 @@ inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
   return sizes;
 }
 
-// A new tensor for maps of `like`'s kind.
-inline Tensor new_maps(const Tensor& like, const Ints& sizes) {
+// A new tensor of `like`'s kind for maps, or for as many weights.
+inline Tensor new_result(const Tensor& like, const Ints& sizes) {
   constexpr size_t kLarge = size_t{4} << 20;  // smaller ones mostly lie in memory that was used before
   const Tensor maps = torch::stable::new_empty(like, sizes);
   const size_t bytes = static_cast<size_t>(maps.numel()) * (like.scalar_type() == ScalarType::Double ? 8 : 4);

@@ -127,6 +127,22 @@ def test_scope_ends_with_an_error_and_wraps_functions(spies: tuple[Spy, Spy]) ->
     assert dk.use_engine("two")(lambda: resolve("auto"))() == "two"
 
 
+def test_each_scope_leaves_its_own(spies: tuple[Spy, Spy]) -> None:
+    """Two generators that end in the order in which they began."""
+
+    def computing(name: str) -> Any:
+        with dk.use_engine(name):
+            yield resolve("auto")
+            yield resolve("auto")
+
+    one, two = computing("one"), computing("two")
+    assert (next(one), next(two)) == ("one", "two")
+    one.close()
+    assert next(two) == "two"
+    two.close()
+    assert resolve("auto") == "auto"
+
+
 def test_scope_belongs_to_its_thread(spies: tuple[Spy, Spy]) -> None:
     seen = []
     with dk.use_engine("two"):

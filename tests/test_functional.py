@@ -187,6 +187,27 @@ def test_function_transforms(engine: str) -> None:
     torch.testing.assert_close(twice(mixture), column)
 
 
+def test_vmap(engine: str) -> None:
+    """Over inputs, over weights as in an ensemble, over both, and of gradients per sample."""
+    x, weight, mixture, bias = (t.detach() for t in operands())
+    several = torch.stack([weight, 2 * weight, weight - 1])
+
+    def call(x: Tensor, weight: Tensor) -> Tensor:
+        return mixed_conv(x, weight, mixture, SPACE, bias, groups=2, engine=engine)
+
+    ensemble = torch.func.vmap(call, in_dims=(None, 0))(x, several)
+    torch.testing.assert_close(ensemble, torch.stack([call(x, w) for w in several]))
+    inputs = torch.stack([x, x.flip(-1), -x], dim=1)
+    each = torch.func.vmap(call, in_dims=(1, 0))(inputs, several)
+    torch.testing.assert_close(each, torch.stack([call(inputs[:, i], several[i]) for i in range(3)]))
+
+    def energy(weight: Tensor, sample: Tensor) -> Tensor:
+        return call(sample[None], weight).square().sum()
+
+    per_sample = torch.func.vmap(torch.func.grad(energy), in_dims=(None, 0))(weight, x)
+    torch.testing.assert_close(per_sample, torch.stack([torch.func.grad(energy)(weight, sample) for sample in x]))
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own, at the first dual tensor
 def test_forward_mode(engine: str) -> None:
     """Also forward over reverse, and whether or not anything needs a gradient."""

@@ -55,17 +55,19 @@ class use_engine(contextlib.ContextDecorator):  # noqa: N801  (reads as a verb w
         self.name = _known(name, "use_engine")
 
     def __enter__(self) -> use_engine:
-        _scopes.names = (*_scopes.names, self.name)
+        _scopes.entered = (*_scopes.entered, self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _scopes.names = _scopes.names[:-1]
+        # its own, not whichever came last: of two generators, the one that began first may end first
+        own = max(i for i, scope in enumerate(_scopes.entered) if scope is self)
+        _scopes.entered = _scopes.entered[:own] + _scopes.entered[own + 1 :]
 
 
 class _Scopes(threading.local):
-    names: tuple[str, ...] = ()
+    entered: tuple[use_engine, ...] = ()
 
 
 _scopes = _Scopes()
@@ -80,8 +82,8 @@ def resolve(wanted: str) -> str:
     """
     if wanted != "auto":
         return _known(wanted, "engine")
-    if _scopes.names:
-        return _scopes.names[-1]
+    if _scopes.entered:
+        return _scopes.entered[-1].name
     name = _env.engine()
     return name if name == "auto" else _known(name, "DASH_KERNELS_ENGINE")
 

@@ -94,9 +94,21 @@ def register(
             parts.append(spread.clone(memory_format=torch.contiguous_format))
         return functools.reduce(torch.add, parts)
 
+    def one_by_one(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
+        """The operator mapped by ``torch.func.vmap``: members may differ in either operand, so each is one call."""
+        members = (
+            [arg.select(dim, i) if isinstance(dim, int) else arg for arg, dim in zip(args, in_dims, strict=True)]
+            for i in range(info.batch_size)
+        )
+        return torch.stack([call(*member) for member in members]), 0
+
     members = {"forward": staticmethod(forward), "backward": staticmethod(differentiate), "jvp": staticmethod(push)}
     function: Any = type(name, (torch.autograd.Function,), members)
-    members |= {"forward": staticmethod(implementation), "setup_context": staticmethod(setup)}
+    members |= {
+        "forward": staticmethod(implementation),
+        "setup_context": staticmethod(setup),
+        "vmap": staticmethod(one_by_one),
+    }
     transformed: Any = type(name, (torch.autograd.Function,), members)  # the form torch.func takes; slower to call
 
     def call(*args: Any) -> Any:

@@ -133,6 +133,8 @@ class RunConfig(Config):
     """Width factor of the networks that are trained and tested."""
     search_width: Count = 1
     """Width factor of the supernet."""
+    dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    """Share of values that the training of these networks drops; the supernet drops none."""
     batch_size: Count = 64
     """Samples in a batch of training."""
     eval_batch_size: Count = 64

@@ -36,7 +36,8 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
     randomness = Randomness(config.seed, torch.device("cpu"), ())
     with randomness.preserved():
         randomness.seed("backbones")
-        model, final_model = backbone.build(config.search_width, splits), backbone.build(config.width, splits)
+        model = backbone.build(config.search_width, splits)
+        final_model = backbone.build(config.width, splits, config.dropout)
     return search(
         model,
         DataLoader(splits.train, config.batch_size, shuffle=True),

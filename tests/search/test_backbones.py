@@ -65,11 +65,29 @@ def test_initialisation_and_momentum() -> None:
     [
         ({"in_channels": 0, "outputs": 1}, "in_channels is 0"),
         ({"in_channels": 1, "outputs": 1, "width": 0}, "width is 0"),
+        ({"in_channels": 1, "outputs": 1, "dropout": 1.0}, "dropout is 1.0"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WideResNet(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cls", [WideResNet, ResNet1D])
+def test_dropout_acts_on_training_alone_and_between_the_convolutions(cls: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = cls(1, 2, dropout=0.5)
+    layers = [m for m in model.modules() if isinstance(m, nn.Dropout)]
+    assert len(layers) == {WideResNet: 6, ResNet1D: 9}[cls]  # one a block, one a convolution
+    dropped: list[torch.Tensor] = []
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, given, out: dropped.append((out == 0).double().mean()))
+    x = torch.randn(4, 1, 16, *(16,) * (cls is WideResNet))
+    assert not torch.equal(model(x), model(x))
+    assert all(0.3 < share < 0.7 for share in dropped) and len(dropped) == 2 * len(layers)
+    assert torch.equal(model.eval()(x), model(x)) and not any(dropped[2 * len(layers) :])
+    names = [name for name, _ in cls(1, 2).named_modules()]
+    assert names == [name for name, _ in model.named_modules()]
 
 
 # (input channels, outputs, dense): parameters
@@ -144,3 +162,5 @@ def test_padding_is_the_same_in_every_stage(stage: str) -> None:
 def test_bad_arguments_of_sequences(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0"):
         ResNet1D(**{"in_channels": 1, "outputs": 1, name: 0})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dropout is -0.1"):
+        ResNet1D(1, 1, dropout=-0.1)

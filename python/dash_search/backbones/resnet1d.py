@@ -5,23 +5,24 @@ from torch import Tensor, nn
 
 import dash_kernels as dk
 
-from ._check import at_least_one
+from ._check import at_least_one, is_share
 
 _KERNEL_SIZES = (8, 5, 3)
 
 
 class ConvBlock(nn.Module):
-    """Convolution that keeps the length, batch norm, ReLU."""
+    """Convolution that keeps the length, dropout, batch norm, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, causal: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, causal: bool, dropout: float) -> None:
         super().__init__()
         # dash_kernels' class pads an even kernel without torch's warning, and has a causal form
         padding = 0 if causal else "same"
         self.conv = dk.Conv1d(in_channels, out_channels, kernel_size, padding=padding, causal=causal)
+        self.dropout = nn.Dropout(dropout)
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.conv(x)).relu()
+        out: Tensor = self.bn(self.dropout(self.conv(x))).relu()
         return out
 
 
@@ -31,11 +32,11 @@ class Block(nn.Module):
     Where it does not change there is no skip, and nothing follows the sum.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, causal: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, causal: bool, dropout: float) -> None:
         super().__init__()
         self.convs = nn.Sequential()
         for channels, kernel_size in zip((in_channels, out_channels, out_channels), _KERNEL_SIZES, strict=True):
-            self.convs.append(ConvBlock(channels, out_channels, kernel_size, causal))
+            self.convs.append(ConvBlock(channels, out_channels, kernel_size, causal, dropout))
         self.shortcut: nn.Module | None = None
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(nn.Conv1d(in_channels, out_channels, 1), nn.BatchNorm1d(out_channels))
@@ -58,13 +59,14 @@ class ResNet1D(nn.Module):
             ``min(4 ** (outputs // 10 + 1), 64)``, which is DASH's rule.
         dense: Apply the head to every step instead of the mean over all steps.
         causal: No output of a convolution sees a later step, so with ``dense`` no output of the network does.
+        dropout: Share of values that training drops after every convolution larger than 1x1.
 
     Shape:
         - Input: ``(batch, in_channels, length)``.
         - Output: ``(batch, outputs)``, logits; dense ``(batch, outputs, length)``.
 
     Raises:
-        ValueError: A count is below 1.
+        ValueError: A count is below 1, or ``dropout`` is no share.
 
     Source: the code of DASH (arXiv:2204.07554) after Wang, Yan and Oates, "Time Series Classification from Scratch
     with Deep Neural Networks", 2017, arXiv:1611.06455. Its convolutions were centred in the search and causal, by
@@ -79,15 +81,17 @@ class ResNet1D(nn.Module):
         channels: int | None = None,
         dense: bool = False,
         causal: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         first = min(4 ** (outputs // 10 + 1), 64) if channels is None else channels
         at_least_one(in_channels=in_channels, outputs=outputs, channels=first)
+        is_share(dropout=dropout)
         self.dense = dense
         self.blocks = nn.Sequential(
-            Block(in_channels, first, causal),
-            Block(first, 2 * first, causal),
-            Block(2 * first, 2 * first, causal),
+            Block(in_channels, first, causal, dropout),
+            Block(first, 2 * first, causal, dropout),
+            Block(2 * first, 2 * first, causal, dropout),
         )
         self.head = nn.Linear(2 * first, outputs)
 

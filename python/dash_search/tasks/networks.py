@@ -11,8 +11,8 @@ from .task import Backbone
 def wide_resnet(in_channels: int, outputs: int, *, dense: bool = False) -> Backbone:
     """WRN-16-w, as DASH draws it; for the arguments see :class:`WideResNet`."""
 
-    def build(width: int, splits: Splits) -> nn.Module:
-        return decoded(WideResNet(in_channels, outputs, width=width, dense=dense), splits)
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        return decoded(WideResNet(in_channels, outputs, width=width, dense=dense, dropout=dropout), splits)
 
     return Backbone(build, draw_convolutions)
 
@@ -20,8 +20,10 @@ def wide_resnet(in_channels: int, outputs: int, *, dense: bool = False) -> Backb
 def resnet1d(in_channels: int, outputs: int, *, channels: int, dense: bool = False, causal: bool = False) -> Backbone:
     """ResNet1D with so many channels per unit of width; for the arguments see :class:`ResNet1D`."""
 
-    def build(width: int, splits: Splits) -> nn.Module:
-        return decoded(ResNet1D(in_channels, outputs, channels=channels * width, dense=dense, causal=causal), splits)
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        wide = channels * width
+        network = ResNet1D(in_channels, outputs, channels=wide, dense=dense, causal=causal, dropout=dropout)
+        return decoded(network, splits)
 
     return Backbone(build)
 

@@ -29,17 +29,23 @@ class DataFile(Protocol):
         """Returns where it lies, after getting it if that can be done; ``say`` is told before anything slow."""
 
 
+class Build(Protocol):
+    """Builds a network from inputs to the units of the targets."""
+
+    def __call__(self, width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        """Takes a width factor, the parts, and the share of values that training drops."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A network that a task can be searched with.
 
     Attributes:
-        build: Takes a width factor and the parts, and returns a network from inputs to the units of the targets; its
-            module names must not depend on the width.
+        build: Makes it; its module names must not depend on the width and the dropout.
         initialise: Draws the convolutions of a network anew, in place; None if torch's way of drawing them is right.
     """
 
-    build: Callable[[int, Splits], nn.Module]
+    build: Build
     initialise: Callable[[nn.Module], None] | None = None
 
 

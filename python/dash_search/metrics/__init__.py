@@ -2,7 +2,8 @@
 """Metrics, a file for each kind of prediction. A metric sees a whole split at once, never averages of batches."""
 
 from .classes import ACCURACY, ERROR
+from .distances import MAE8
 from .fields import RELATIVE_L2, relative_l2
 from .metric import Loss, Metric
 
-__all__ = ["ACCURACY", "ERROR", "RELATIVE_L2", "Loss", "Metric", "relative_l2"]
+__all__ = ["ACCURACY", "ERROR", "MAE8", "RELATIVE_L2", "Loss", "Metric", "relative_l2"]

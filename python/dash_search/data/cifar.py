@@ -39,7 +39,7 @@ def read_cifar(
             if packed is None:
                 raise ValueError(f"{name} is no file")
             content = read_pickle(packed, encoding="bytes")  # Python 2 wrote it
-            rows = np.asarray(content[b"data"])
+            rows = np.asarray(content[b"data"]).reshape(-1, 3, 32, 32)
             parts.append(image_tensors(rows, content[labels.encode()], (3, 32, 32), classes))
     images, numbers = zip(*parts, strict=True)
     return torch.cat(images), torch.cat(numbers)

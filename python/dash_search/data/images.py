@@ -68,11 +68,11 @@ def image_tensors(images: object, classes: object, shape: tuple[int, ...], count
     pixels, labels = np.asarray(images), np.asarray(classes)
     if pixels.dtype != np.uint8 or labels.dtype.kind not in "iu":
         raise ValueError(f"images are {pixels.dtype} and classes {labels.dtype}, not uint8 and integers")
-    shaped = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).reshape(-1, *shape)
-    numbers = torch.from_numpy(labels.astype(np.int64))
-    if numbers.shape != shaped.shape[:1] or not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
-        raise ValueError(f"there are {len(shaped)} images and {len(numbers)} classes, or classes beyond {count - 1}")
-    return shaped, numbers
+    if pixels.shape[1:] != shape:
+        raise ValueError(f"images are {pixels.shape}, not (N, {', '.join(map(str, shape))})")
+    if labels.shape != pixels.shape[:1] or not 0 <= labels.min() <= labels.max() < count:
+        raise ValueError(f"there are {len(pixels)} images and {labels.size} classes, or classes beyond {count - 1}")
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])), torch.from_numpy(labels.astype(np.int64))
 
 
 def channel_moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -4,15 +4,18 @@
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
 from .darcy16 import DARCY16
+from .mnist import MNIST
 from .mnist5k import MNIST5K
-from .permuted import CIFAR10_PERM, CIFAR100_PERM
+from .permuted import CIFAR10_PERM, CIFAR100_PERM, MNIST_PERM
 from .psicov import PSICOV
 from .smnist5k import SMNIST5K
+from .spherical import SPHERICAL
 from .task import Backbone, DataFile, Task
 
 OFFLINE = (MNIST5K, SMNIST5K, DARCY16)  # their data come in wheels
-OFFICIAL = (CIFAR100, CIFAR10, CIFAR10_PERM, CIFAR100_PERM, PSICOV)  # the user puts their files in place
+OFFICIAL = (CIFAR100, SPHERICAL, PSICOV)  # NAS-Bench-360; the user puts the files in place
+FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
 
-TASKS = {task.name: task for task in (*OFFLINE, *OFFICIAL)}
+TASKS = {task.name: task for task in (*OFFLINE, *OFFICIAL, *FURTHER)}
 
 __all__ = ["TASKS", "Backbone", "DataFile", "Task"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""cifar10-perm, cifar100-perm: the same tasks, their pixels in an order in which neighbours lie far apart."""
+"""cifar10-perm, cifar100-perm, mnist-perm: these tasks with neighbouring pixels moved far apart."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..data.order import Reordered, bit_reversal
+from ..data.order import Reordered, bit_reversal, drawn_order
 from ..data.splits import Splits
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
+from .mnist import MNIST, STEPS
 from .task import Task
 
 
@@ -35,3 +36,4 @@ def permuted(task: Task, order: Tensor) -> Task:
 
 CIFAR10_PERM = permuted(CIFAR10, bit_reversal(32))  # rows and columns by themselves
 CIFAR100_PERM = permuted(CIFAR100, bit_reversal(32))
+MNIST_PERM = permuted(MNIST, drawn_order(STEPS, seed=1111))  # DASH's seed, which set the whole run's generators there

@@ -11,7 +11,7 @@ CXX_FILES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu cuda lint format bench bench-layers bench-steps bench-gpu wheel clean
+.PHONY: help setup demo test test-gpu cuda lint format bench bench-layers bench-steps bench-quality bench-gpu wheel clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -34,7 +34,7 @@ $(COMPILED): $(PACKAGE) setup.py CMakeLists.txt $(CXX_FILES)
 	@touch $@
 
 # Waiting threads sleep: spinning ones make a step many times slower wherever something else wants the cores too.
-demo test bench bench-layers bench-steps: export OMP_WAIT_POLICY ?= passive
+demo test bench bench-layers bench-steps bench-quality: export OMP_WAIT_POLICY ?= passive
 
 demo: setup  ## Search on real digits: the kernel chosen per layer, and the test scores (within 8 minutes on 2 cores)
 	$(BIN)/dash-search run mnist5k
@@ -79,6 +79,9 @@ bench-layers: setup $(RIVALS)  ## Every searched layer of the ten tasks beside i
 
 bench-steps: setup $(RIVALS)  ## Search steps of the ten tasks beside plain training steps, into bench/results (BENCH as above)
 	$(BENCH_RUN) steps $(BENCH)
+
+bench-quality: setup  ## Searched, random, fixed and plain kernels on the offline tasks, into bench/results; goes on where it was stopped (BENCH="--minutes 150")
+	$(BENCH_RUN).quality $(BENCH)
 
 bench-gpu: setup $(RIVALS)  ## Every searched layer of the ten tasks on a GPU beside cuDNN: writes bench/results/gpu.json and README's table
 	$(BENCH_RUN).gpu $(BENCH)

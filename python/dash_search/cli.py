@@ -2,6 +2,7 @@
 """The command ``dash-search``."""
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -20,14 +21,22 @@ from .flags import add_settings, given_settings
 from .progress import terminal
 from .report import report
 from .run import run_task, show_licences
+from .stages import Architecture
 from .tasks import TASKS, Task
 
-RUN: dict[str, Any] = {
-    "add_help": False,  # the help shows the defaults of the task, which is known after parsing
-    "allow_abbrev": False,
-    "usage": "dash-search run TASK [--config FILE] [--run-dir DIR] [SETTINGS]\n       dash-search run --resume DIR",
-    "epilog": "Defaults are those of the task: dash-search run TASK --help",
-}
+RUN, RETRAIN = "run", "retrain"
+
+
+def _parser_of(verb: str) -> dict[str, Any]:
+    """How the parser of a run is made."""
+    what = "TASK --architecture FILE" if verb == RETRAIN else "TASK"
+    return {
+        "add_help": False,  # the help shows the defaults of the task, which is known after parsing
+        "allow_abbrev": False,
+        "usage": f"dash-search {verb} {what} [--config FILE] [--run-dir DIR] [SETTINGS]\n"
+        f"       dash-search {verb} --resume DIR",
+        "epilog": f"Defaults are those of the task: dash-search {verb} TASK --help",
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,13 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     data = verbs.add_parser("data", help="fetch, check and describe the data of a task")
     data.add_argument("task", metavar="TASK")
     data.add_argument("--protocol", default="clean", help="clean, or for tasks of NAS-Bench-360 paper")
-    _add_run(verbs.add_parser("run", help="search, retrain and test on a task", **RUN), None)
+    for verb, does in ((RUN, "search, retrain and test on a task"), (RETRAIN, "retrain and test an architecture")):
+        _add_run(verbs.add_parser(verb, help=does, **_parser_of(verb)), verb, None)
     shown = verbs.add_parser("report", help="print the outcome of a run")
     shown.add_argument("folder", metavar="DIR", type=Path)
     return parser
 
 
-def _add_run(run: argparse.ArgumentParser, defaults: RunConfig | None) -> argparse.ArgumentParser:
+def _add_run(run: argparse.ArgumentParser, verb: str, defaults: RunConfig | None) -> argparse.ArgumentParser:
     """Adds everything about a run to a parser; its help shows these defaults."""
     run.add_argument(
         "task",
@@ -58,6 +68,9 @@ def _add_run(run: argparse.ArgumentParser, defaults: RunConfig | None) -> argpar
     )
     run.add_argument("-h", "--help", action="store_true", help="show this text, with TASK its defaults")
     run.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file of settings; flags go before it")
+    if verb == RETRAIN:
+        text = "architecture.json of a run, or a file like it: JSON of layer names, kernel sizes and dilations"
+        run.add_argument("--architecture", type=Path, metavar="FILE", help=text)
     folder = run.add_mutually_exclusive_group()
     folder.add_argument("--run-dir", type=Path, metavar="DIR", help="new folder for the results (runs/TASK-TIME)")
     folder.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
@@ -127,11 +140,12 @@ def _run(console: Console, given: argparse.Namespace) -> None:
     name, protocol = given.task or chosen.task, getattr(given, "protocol", chosen.protocol)
     if given.help:
         defaults = _task(name, protocol).defaults if name else None
-        _add_run(argparse.ArgumentParser(**RUN), defaults).print_help()
+        _add_run(argparse.ArgumentParser(**_parser_of(given.verb)), given.verb, defaults).print_help()
         return
     if not name:
         raise SettingsError(
-            f"name a task, and before flags of several values: dash-search run TASK. Tasks: {', '.join(TASKS)}."
+            "name a task, and before flags of several values: "
+            f"dash-search {given.verb} TASK. Tasks: {', '.join(TASKS)}."
         )
     task = _task(name, protocol)
     config = task.defaults
@@ -141,12 +155,25 @@ def _run(console: Console, given: argparse.Namespace) -> None:
         raise SettingsError(f"these are settings of the task {config.task!r}, not of {task.name!r}.")
     config = config.changed(given_settings(given), words=True)
     run_dir = given.resume or given.run_dir or default_run_dir(task.name)
+    architecture = _architecture(given) if given.verb == RETRAIN else None
     begun = run_dir / "config.json"
     of_another = given.resume is None and os.path.isfile(begun)  # the search will refuse it
     try:
-        run_task(task, config, run_dir, resume=given.resume is not None, console=console)
+        run_task(task, config, run_dir, resume=given.resume is not None, console=console, architecture=architecture)
     except (KeyboardInterrupt, BrokenPipeError):
         if os.path.isfile(begun) and not of_another:
-            print(f"\nGo on with: dash-search run --resume {shlex.quote(str(run_dir))}", file=sys.stderr)
+            print(f"\nGo on with: dash-search {given.verb} --resume {shlex.quote(str(run_dir))}", file=sys.stderr)
         raise
     report(run_dir, console)
+
+
+def _architecture(given: argparse.Namespace) -> Architecture:
+    """What to retrain: of a file, or of the run that is resumed."""
+    path = given.architecture or (given.resume and given.resume / "architecture.json")
+    if path is None:
+        raise SettingsError("name the architecture: dash-search retrain TASK --architecture FILE.")
+    try:
+        architecture: Architecture = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read an architecture from {path}: {error}") from error
+    return architecture

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The search as one function: supernet, architecture, retraining, test."""
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +10,18 @@ import torch
 from rich.console import Console
 from torch import nn
 
-import dash_kernels as dk
-
 from . import preflight
-from .alpha import mixed_layers
 from .config import Config
-from .errors import SettingsError
 from .metrics import Loss, Metric
+from .networks import Networks, try_final, try_search
 from .progress import terminal
 from .randomness import Randomness
 from .run_folder import Record, RunFolder, Stage
-from .stages import Architecture, build_supernet, choice, retrain, score, search_supernet
+from .stages import Architecture, retrain, score, search_supernet
 from .training import Batches, Job, record_engines
+
+FOUND, GIVEN, PLAIN = "searched", "given", "plain"
+"""Names of networks in logs and tables: what the search found, what was given in its place, the unchanged backbone."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,9 @@ class Result:
         architecture: ``{module name: {"kernel_size": [...], "dilation": [...]}}``, for ``dk.apply_architecture``.
         model: The retrained network with that architecture and its best weights by the validation score, in
             evaluation mode.
-        scores: ``{"searched": {"valid": ..., "test": ...}, "plain": {...}}``; "plain" is the unchanged backbone trained
-            as long, "test" is there if test data was given, and "test NAME" for each metric beside the metric.
+        scores: ``{"searched": {"valid": ..., "test": ...}, "plain": {...}}``; in place of "searched" stands "given" if
+            an architecture was given, "plain" is the unchanged backbone trained as long, "test" is there if test data
+            was given, and "test NAME" for each metric beside the metric.
         history: The records of the log: one per epoch of the stages "search" and "retrain", one per network of "test".
         run_dir: The folder with all of it.
     """
@@ -56,6 +56,7 @@ def search(
     metric: Metric,
     test: Batches | None = None,
     final_model: nn.Module | None = None,
+    architecture: Architecture | None = None,
     initialise: Callable[[nn.Module], None] | None = None,
     remarks: Sequence[str] = (),
     run_dir: Path | str | None = None,
@@ -80,14 +81,15 @@ def search(
         metric: Scores the predictions of a whole split.
         final_model: What to train with the architecture that was found, for instance a wider network; it must have the
             module names of ``model``. By default ``model``. It is not changed.
+        architecture: Given one, nothing is searched: it is trained in place of one that was found.
         initialise: Called with a network before it is trained, to draw its weights anew. Without it the plain network
             starts from the weights of ``final_model``, and so does the searched one but for the convolutions whose
             kernel size or dilation changed: these are drawn as ``nn.ConvNd`` does. After a training of your own, that
             favours the plain one.
         remarks: Sentences that whoever reads the scores must know; they go into the result and its report.
         run_dir: Folder for the results, new or empty. By default ``runs/`` and the time.
-        resume: Go on with the run in ``run_dir``, which must have the same settings, metric, networks and sizes of
-            ``train`` and ``valid``.
+        resume: Go on with the run in ``run_dir``, which must have the same settings, metric, networks, given
+            architecture and sizes of ``train`` and ``valid``.
         console: Where to show the progress; by default the terminal.
 
     Returns:
@@ -112,8 +114,9 @@ def search(
     with preflight.computing(config), torch.inference_mode(False), torch.enable_grad():
         randomness = Randomness(config.seed, torch.device(config.device), parts.values())
         with randomness.preserved():
-            networks = _Networks(model, final_model, config, initialise, randomness)
-            _try_all(networks, parts, loss, metric)
+            build = Networks(model, final_model, config, initialise, randomness)
+            trial = try_search(build, parts, loss, metric) if architecture is None else architecture
+            try_final(build, _trained(trial, architecture, config), parts, loss, metric)
             identity = {
                 "metric": metric.name,
                 "higher_is_better": metric.higher_is_better,
@@ -121,60 +124,30 @@ def search(
                 **{f"samples of {name}": preflight.samples(parts[name]) for name in ("train", "valid")},
                 "shapes of model": preflight.shapes_digest(model),
                 "shapes of final_model": preflight.shapes_digest(final_model),
+                "given architecture": architecture,
             }
             path = default_run_dir() if run_dir is None else Path(run_dir)
             with RunFolder(path, config, identity, resume=resume) as folder:
                 job = Job(train, valid, loss, metric, config, randomness, folder, console)
-                return _run(job, networks, test, remarks)
+                return _run(job, build, architecture, test, remarks)
 
 
-@dataclass(frozen=True)
-class _Networks:
-    """Builds the networks of a search, each from random numbers of its own, on the device."""
-
-    model: nn.Module
-    final_model: nn.Module
-    config: Config
-    initialise: Callable[[nn.Module], None] | None
-    randomness: Randomness
-
-    def supernet(self) -> nn.Module:
-        self.randomness.seed("weights of supernet")
-        return build_supernet(self.model, self.config)
-
-    def plain(self) -> nn.Module:
-        return self._fresh("plain", {})
-
-    def searched(self, found: Architecture) -> nn.Module:
-        return self._fresh("searched", found)
-
-    def _fresh(self, name: str, found: Architecture) -> nn.Module:
-        self.randomness.seed(f"weights of {name}")
-        network = dk.apply_architecture(copy.deepcopy(self.final_model), found)
-        if self.initialise is not None:
-            self.initialise(network)
-        return network.to(self.config.device)
+def _trained(architecture: Architecture, given: Architecture | None, config: Config) -> dict[str, Architecture]:
+    """The architectures of the networks to train, by name."""
+    return {FOUND if given is None else GIVEN: architecture} | ({PLAIN: {}} if config.plain else {})
 
 
-def _try_all(networks: _Networks, parts: dict[str, Batches], loss: Loss, metric: Metric) -> None:
-    supernet, device = networks.supernet(), networks.config.device
-    preflight.try_out("the supernet", supernet, parts, loss, metric, device)
-    used = {name: layer for name, layer in mixed_layers(supernet).items() if layer.alpha.grad is not None}
-    if not used:
-        raise SettingsError("no searched convolution takes part in the training: the loss has no gradient there.")
-    preflight.check_choices(networks.final_model, used)
-    widest = {name: choice(max(layer.candidates, key=lambda one: one.reach)) for name, layer in used.items()}
-    preflight.try_out("the searched network", networks.searched(widest), parts, loss, metric, device)
-    if networks.config.plain:
-        preflight.try_out("the plain network", networks.plain(), parts, loss, metric, device)
-
-
-def _run(job: Job, build: _Networks, test: Batches | None, remarks: Sequence[str]) -> Result:
-    supernet = build.supernet()
-    record_engines(job, {"supernet": supernet})
-    architecture = search_supernet(job, supernet)
-    networks = {"searched": build.searched(architecture)} | ({"plain": build.plain()} if job.config.plain else {})
-    record_engines(job, {"supernet": supernet, **networks})
+def _run(job: Job, build: Networks, given: Architecture | None, test: Batches | None, remarks: Sequence[str]) -> Result:
+    supernets: dict[str, nn.Module] = {}
+    if given is None:
+        supernets["supernet"] = build.supernet()
+        record_engines(job, supernets)
+        architecture = search_supernet(job, supernets["supernet"])
+    else:
+        architecture = given
+        job.folder.write_json("architecture.json", architecture)
+    networks = {name: build.final(name, its) for name, its in _trained(architecture, given, job.config).items()}
+    record_engines(job, {**supernets, **networks})
     scores = {name: {"valid": retrain(job, name, network)} for name, network in networks.items()}
     for name, network in networks.items():
         if test is not None:
@@ -185,9 +158,10 @@ def _run(job: Job, build: _Networks, test: Batches | None, remarks: Sequence[str
     for record in history:  # so that a resumed run counts every epoch once
         stage = str(Stage(record["stage"], record["network"]))
         seconds[stage] = seconds.get(stage, 0.0) + record["seconds"]
-    outcome = {"metric": job.metric.name, "scores": scores, "seconds": seconds, "remarks": [*remarks]}
-    job.folder.write_json("result.json", outcome)
-    return Result(architecture, networks["searched"], scores, history, job.folder.path)
+    sizes = {name: sum(weights.numel() for weights in network.parameters()) for name, network in networks.items()}
+    outcome = {"metric": job.metric.name, "scores": scores, "parameters": sizes, "seconds": seconds}
+    job.folder.write_json("result.json", {**outcome, "remarks": [*remarks]})
+    return Result(architecture, next(iter(networks.values())), scores, history, job.folder.path)
 
 
 def default_run_dir(prefix: str = "run") -> Path:

@@ -3,6 +3,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -38,11 +39,13 @@ def _kernels(architecture: dict[str, dict[str, list[int]]]) -> Table:
     return table
 
 
-def _scores(result: dict[str, dict[str, dict[str, float]]]) -> Table:
+def _scores(result: dict[str, Any]) -> Table:
     beside = list(dict.fromkeys(part for parts in result["scores"].values() for part in parts if " " in part))
-    table = Table("network", f"valid {result['metric']}", f"test {result['metric']}", *beside, title="Scores")
+    scores = (f"valid {result['metric']}", f"test {result['metric']}", *beside)
+    table = Table("network", *scores, "parameters", title="Scores")
     for name, parts in result["scores"].items():
-        table.add_row(name, *(f"{parts[part]:.4g}" if part in parts else "-" for part in ("valid", "test", *beside)))
+        shown = (f"{parts[part]:.4g}" if part in parts else "-" for part in ("valid", "test", *beside))
+        table.add_row(name, *shown, f"{result['parameters'][name]:,}")
     return table
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from .config import RunConfig
 from .core import Result, search
 from .randomness import Randomness
+from .stages import Architecture
 from .tasks import Task
 
 
@@ -19,7 +20,15 @@ def show_licences(task: Task, console: Console) -> None:
         console.print(f"data: {origin}, licence: {licence}")
 
 
-def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, console: Console) -> Result:
+def run_task(
+    task: Task,
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    resume: bool,
+    console: Console,
+    architecture: Architecture | None = None,
+) -> Result:
     """Searches, retrains and tests on a task.
 
     Args:
@@ -28,6 +37,7 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
         run_dir: Folder for the results, new, or with ``resume`` that of the run to go on with.
         resume: Whether to go on with a run.
         console: Where to show the progress.
+        architecture: Given one, nothing is searched: it is trained in place of one that was found.
     """
     show_licences(task, console)
     console.print(f"run folder: {run_dir}")
@@ -47,6 +57,7 @@ def run_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, cons
         metric=task.metric,
         test=DataLoader(splits.test, config.eval_batch_size),
         final_model=final_model,
+        architecture=architecture,
         initialise=backbone.initialise,
         remarks=[task.leaks] if task.leaks else [],
         run_dir=run_dir,

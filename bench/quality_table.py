@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of the quality benchmark as markdown: scores, costs, and for each task which method is ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+from .quality_rows import DASH, METHODS, PLAIN, Row
+from .tables import render
+from .targets import number
+
+HEAD = """\
+Kernel sizes and dilations chosen in four ways, everything else alike: networks of width 1, the same epochs of training
+({budget:g} times each task's own; the search, where there is one, comes on top), weights kept by the validation part,
+one look at the test part. "plain" is the unchanged backbone; "random" draws a pair for each layer from the search
+space; "best of 4 fixed" trains four networks with one pair in all layers (the least and the largest kernel size, each
+with the least and the middle dilation) and keeps the one that validates best; "DASH" searches. Mean ± standard
+deviation over the seeds; the best mean is bold. Two methods are told apart where their means differ by more than both
+deviations together.
+"""
+Methods = Mapping[str, Sequence[Row]]
+
+
+def markdown(rows: Sequence[Row], budget: float) -> str:
+    """All tables, and what was measured where."""
+    tasks = {task: _by_method(rows, task) for task in dict.fromkeys(row.task for row in rows)}
+    parts = ["# Quality: does the search help?\n", HEAD.format(budget=budget), render(overview(tasks))]
+    for task, methods in tasks.items():
+        parts += [f"## {task}\n", render(details(methods))]
+    machines = dict.fromkeys(row.machine for row in rows)
+    parts += [f"{sum(row.machine == one for row in rows)} rows: {one}.\n" for one in machines]
+    return "\n".join([*parts, "Command: `make bench-quality`.\n"])
+
+
+def _by_method(rows: Sequence[Row], task: str) -> Methods:
+    found = {m: [row for row in rows if (row.task, row.method) == (task, m)] for m in METHODS}
+    return {method: its for method, its in found.items() if its}
+
+
+def overview(tasks: Mapping[str, Methods]) -> list[list[str]]:
+    """A line per task: the score of each method, and what that says of DASH."""
+    lines = [["task, test score", *METHODS, "seeds", "verdict"]]
+    for task, methods in tasks.items():
+        first = next(iter(methods.values()))[0]
+        name = f"{task}, {first.metric} {'↑' if first.higher_is_better else '↓'}"
+        best = best_mean(methods)
+        cells = [spread([row.test for row in methods.get(m, ())]) for m in METHODS]
+        cells = [f"**{cell}**" if m == best else cell for m, cell in zip(METHODS, cells, strict=True)]
+        seeds = sorted({len(its) for its in methods.values()})
+        lines.append([name, *cells, "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))), verdict(methods)])
+    return lines
+
+
+def best_mean(methods: Methods) -> str:
+    """The method with the best mean score, the first of equals."""
+    sign = 1 if next(iter(methods.values()))[0].higher_is_better else -1
+    return max(methods, key=lambda method: sign * mean(row.test for row in methods[method]))
+
+
+def verdict(methods: Methods) -> str:
+    """What the scores say of DASH beside each other method."""
+    if set(methods) != set(METHODS) or any(len(its) < 2 for its in methods.values()):
+        return "none yet: every method needs two seeds"
+    said: dict[str, list[str]] = {}
+    for method in METHODS:
+        if method != DASH:
+            said.setdefault(compared(methods[DASH], methods[method]), []).append(method)
+    return "DASH " + "; ".join(f"{how} {', '.join(others)}" for how, others in said.items())
+
+
+def compared(one: Sequence[Row], other: Sequence[Row]) -> str:
+    """Whether a method's scores are better than another's, by more than both standard deviations together."""
+    scores = [[row.test for row in rows] for rows in (one, other)]
+    ahead = (mean(scores[0]) - mean(scores[1])) * (1 if one[0].higher_is_better else -1)
+    if abs(ahead) <= sum(map(stdev, scores)):
+        return "not told apart from"
+    return "better than" if ahead > 0 else "worse than"
+
+
+def details(methods: Methods) -> list[list[str]]:
+    """A line per method of one task: both scores, size, time of each stage, and cost beside plain training."""
+    names = ["test", "validation", "parameters", "search, s", "training, s", "test, s", "(search + training) ÷ plain"]
+    lines = [["method", *names, "chosen, by seed"]]
+    plain = {row.seed: row.train_seconds for row in methods.get(PLAIN, ())}
+    for method, rows in methods.items():
+        scores = [spread([row.test for row in rows]), spread([row.valid for row in rows])]
+        times = [[row.search_seconds for row in rows], [row.train_seconds for row in rows]]
+        ratios = [(r.search_seconds + r.train_seconds) / plain[r.seed] for r in rows if r.seed in plain]
+        cells = [f"{mean(row.parameters for row in rows):,.0f}", *(number(mean(taken)) for taken in times)]
+        cells += [number(mean(row.test_seconds for row in rows)), number(mean(ratios)) if ratios else "–"]
+        lines.append([method, *scores, *cells, ", ".join(row.chosen for row in rows if row.chosen)])
+    return lines
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation; one value alone has none."""
+    if not values:
+        return "–"
+    return f"{mean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")

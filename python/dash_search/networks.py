@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The networks of a run: built whenever they are needed, each from random numbers of its own, and tried out."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+import dash_kernels as dk
+
+from . import preflight
+from .alpha import mixed_layers
+from .config import Config
+from .errors import SettingsError
+from .metrics import Loss, Metric
+from .randomness import Randomness
+from .stages import Architecture, build_supernet, choice
+from .training import Batches
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Builds the networks of a run on the device; one that is built again has the same weights again.
+
+    Attributes:
+        model: The backbone that is searched.
+        final_model: The network that is trained with the kernels of an architecture.
+        config: Settings of the run.
+        initialise: Called with a network before it is trained, to draw its weights anew.
+        randomness: Of the run.
+    """
+
+    model: nn.Module
+    final_model: nn.Module
+    config: Config
+    initialise: Callable[[nn.Module], None] | None
+    randomness: Randomness
+
+    def supernet(self) -> nn.Module:
+        """The backbone with mixtures of all candidates in place of its convolutions."""
+        self.randomness.seed("weights of supernet")
+        return build_supernet(self.model, self.config)
+
+    def final(self, name: str, architecture: Architecture) -> nn.Module:
+        """The network of that name, with the kernels of an architecture.
+
+        Raises:
+            SettingsError: It cannot have them.
+        """
+        self.randomness.seed(f"weights of {name}")
+        try:
+            network = dk.apply_architecture(copy.deepcopy(self.final_model), architecture)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"the {name} network cannot have its architecture: {error}") from error
+        if self.initialise is not None:
+            self.initialise(network)
+        return network.to(self.config.device)
+
+
+def try_search(build: Networks, parts: Mapping[str, Batches], loss: Loss, metric: Metric) -> Architecture:
+    """Takes a batch of each part through the supernet.
+
+    Returns:
+        An architecture that may be found, and costs more than any other.
+
+    Raises:
+        SettingsError: Something fails there, nothing would be searched, or a candidate cannot be trained in the end.
+    """
+    supernet = build.supernet()
+    preflight.try_out("the supernet", supernet, parts, loss, metric, build.config.device)
+    used = {name: layer for name, layer in mixed_layers(supernet).items() if layer.alpha.grad is not None}
+    if not used:
+        raise SettingsError("no searched convolution takes part in the training: the loss has no gradient there.")
+    preflight.check_choices(build.final_model, used)
+    return {name: choice(max(layer.candidates, key=lambda one: one.reach)) for name, layer in used.items()}
+
+
+def try_final(
+    build: Networks, architectures: Mapping[str, Architecture], parts: Mapping[str, Batches], loss: Loss, metric: Metric
+) -> None:
+    """Takes a batch of each part through the networks of these names with these architectures.
+
+    Raises:
+        SettingsError: Something fails there, or a network cannot have its architecture.
+    """
+    for name, architecture in architectures.items():
+        network = build.final(name, architecture)
+        preflight.try_out(f"the {name} network", network, parts, loss, metric, build.config.device)

@@ -75,6 +75,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "mnist5k", "--resume", "absent"], 1, "cannot read settings from absent"),
         (["run", "--config", "absent"], 1, "cannot read settings from absent"),
         (["tasks", "--seed", "1"], 2, "unrecognized arguments: --seed 1"),
+        (["retrain", "mnist5k"], 1, "name the architecture: dash-search retrain TASK --architecture FILE"),
+        (["retrain", "mnist5k", "--architecture", "absent"], 1, "cannot read an architecture from absent"),
+        (["run", "mnist5k", "--architecture", "absent"], 2, "unrecognized arguments: --architecture"),
         (["dance"], 2, "invalid choice"),
     ],
 )
@@ -118,6 +121,18 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
     shown = call("-m", "dash_search", "report", str(folder))
     assert shown.returncode == 0 and shown.stdout in resumed.stdout and "Kernels chosen" in shown.stdout
     assert json.loads((folder / "result.json").read_text())["scores"] == result["scores"]
+
+    second = tmp_path / "second"
+    retrain = [str(launcher), "retrain", "mnist5k", "--architecture", str(folder / "architecture.json")]
+    done = call(*retrain, "--config", str(settings), "--run-dir", str(second), "--no-plain")
+    assert done.returncode == 0, done.stderr
+    assert "Kernels chosen" in done.stdout and "search supernet" not in done.stdout
+    assert json.loads((second / "architecture.json").read_text()) == architecture
+    assert set(json.loads((second / "result.json").read_text())["scores"]) == {"given"}
+    resumed = call(str(launcher), "retrain", "--resume", str(second))
+    assert resumed.returncode == 0, resumed.stderr
+    searched = call(str(launcher), "run", "--resume", str(second))
+    assert searched.returncode == 1 and "given architecture was" in searched.stderr
 
 
 def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) -> None:

@@ -128,10 +128,7 @@ def check_against_run_folders(bench: Bench) -> None:
             assert {f"{c['kernel_size'][0]}-{c['dilation'][0]}" for c in kernels.values()} == {row.chosen}
         (weights,) = folders[best].glob("*.pt")
         stored = torch.load(weights, weights_only=True)
-        statistics = ("running_mean", "running_var", "num_batches_tracked")
-        learnt = [value.numel() for name, value in stored.items() if not name.endswith(statistics)]
-        decoder = 2 if any("decoder" in name for name in stored) else 0
-        assert row.parameters == sum(learnt) - decoder
+        assert row.parameters == sum(v.numel() for name, v in stored.items() if name.endswith((".weight", ".bias")))
         records = [json.loads(line) for folder in folders for line in (folder / "log.jsonl").read_text().splitlines()]
         for stage, seconds in (
             *(("search", row.search_seconds), ("retrain", row.train_seconds), ("test", row.test_seconds)),

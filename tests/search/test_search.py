@@ -74,6 +74,38 @@ def test_result_and_folder(problem: Problem, tmp_path: Path) -> None:
     assert not list(folder.rglob("*.tmp"))
 
 
+def test_given_architecture_is_trained_in_place_of_a_search(problem: Problem, tmp_path: Path) -> None:
+    given = {"0": {"kernel_size": [5, 5], "dilation": [1, 1]}, "2": {"kernel_size": [3, 3], "dilation": [2, 2]}}
+    result = run(problem, tmp_path / "run", architecture=given)
+    assert result.architecture == given == json.loads((result.run_dir / "architecture.json").read_text())
+    for name, choice in given.items():
+        conv = result.model.get_submodule(name)
+        assert (conv.kernel_size, conv.dilation) == tuple(map(tuple, choice.values()))
+    assert list(result.scores) == ["given", "plain"] and {r["stage"] for r in result.history} == {"retrain", "test"}
+    stored = json.loads((result.run_dir / "result.json").read_text())
+    assert stored["parameters"]["given"] == 4 * 25 + 4 + 4 * 4 * 9 + 4 + 256 * 2 + 2
+    searched = run(problem, tmp_path / "searched")
+    assert result.scores["plain"] == searched.scores["plain"]  # the same network, whatever stands beside it
+    assert run(problem, tmp_path / "run", architecture=given, resume=True).scores == result.scores
+    with pytest.raises(RunFolderError, match="given architecture was .* now None"):
+        run(problem, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"absent": {"kernel_size": [3, 3], "dilation": [1, 1]}}, "the given network cannot have its .*'absent'"),
+        ({"0": {"kernel_size": [3, 3]}}, "the given network cannot have its architecture: 0: the choice is"),
+        ({"1": {"kernel_size": [3, 3], "dilation": [1, 1]}}, "the given network cannot have its architecture: 1: "),
+        ([], "the given network cannot have its architecture: architecture is a list"),
+    ],
+)
+def test_bad_architectures(problem: Problem, tmp_path: Path, given: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        run(problem, tmp_path / "run", architecture=given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_best_validated_weights_are_kept(problem: Problem, tmp_path: Path) -> None:
     result = run(problem, tmp_path / "run")
     for name, score in result.scores.items():

@@ -35,7 +35,7 @@ class Block(nn.Module):
 
 
 def draw_convolutions(network: nn.Module) -> None:
-    """Draws the convolutions of a network anew as in WRN: Xavier uniform with gain sqrt(2), biases zero."""
+    """Draws 2-D convolutions anew as in WRN and DeepCon: Xavier uniform with gain sqrt(2), biases zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))

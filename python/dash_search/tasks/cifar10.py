@@ -14,7 +14,7 @@ from ..data.images import image_splits
 from ..data.official import OfficialFile
 from ..data.splits import Splits
 from ..metrics import ERROR
-from .networks import wide_resnet
+from .networks import convnext, wide_resnet
 from .task import TEST_VALIDATES, Task
 
 FILE = OfficialFile(
@@ -44,7 +44,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ERROR,
-    backbones={"wrn": wide_resnet(3, 10)},
+    backbones={"wrn": wide_resnet(3, 10), "convnext": convnext(3, 10)},
     defaults=DASH,
 )
 CIFAR10 = dataclasses.replace(

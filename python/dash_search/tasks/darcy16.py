@@ -15,7 +15,7 @@ from ..data.wheels import WheelFile
 from ..errors import DataError
 from ..losses import summed_relative_l2
 from ..metrics import RELATIVE_L2
-from .networks import wide_resnet
+from .networks import fno_conv, wide_resnet
 from .task import Task
 
 LICENCE = "MIT, by its LICENSE file (neuraloperator)"
@@ -84,6 +84,6 @@ DARCY16 = Task(
     load=load,
     loss=summed_relative_l2,
     metric=RELATIVE_L2,
-    backbones={"wrn": wide_resnet(3, 1, dense=True)},
+    backbones={"wrn": wide_resnet(3, 1, dense=True), "fno-conv": fno_conv(3, 1)},
     defaults=DEMONSTRATION,
 )

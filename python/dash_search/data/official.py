@@ -2,22 +2,13 @@
 """Files of a benchmark as its authors publish them: too large for a wheel, so the user puts them in place."""
 
 import contextlib
-import pickle
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from .damage import reading
 from .folder import DATA_VARIABLE, data_dir
-
-# What the readers of the formats raise where a file is not what it should be.
-_DAMAGE = (
-    *(AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError),
-    *(ValueError, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,5 @@ class OfficialFile:
             DataError: In place of any error that a damaged file or another format gives.
         """
         shown = path or self.path()
-        try:
+        with reading(shown, self.holds):
             yield shown
-        except _DAMAGE as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise DataError(f"{shown} cannot be read: it should hold {self.holds} ({said}).") from error

@@ -7,12 +7,17 @@ from .darcy16 import DARCY16
 from .mnist import MNIST
 from .mnist5k import MNIST5K
 from .permuted import CIFAR10_PERM, CIFAR100_PERM, MNIST_PERM
+from .pigcvp import PIGCVP
 from .psicov import PSICOV
+from .satimage import SATIMAGE
 from .smnist5k import SMNIST5K
 from .spherical import SPHERICAL
+from .splice import SPLICE
 from .task import Backbone, DataFile, Task
+from .vowels import VOWELS
+from .watch import WATCH
 
-OFFLINE = (MNIST5K, SMNIST5K, DARCY16)  # their data come in wheels
+OFFLINE = (MNIST5K, SMNIST5K, DARCY16, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)  # their data come in wheels
 OFFICIAL = (CIFAR100, SPHERICAL, PSICOV)  # NAS-Bench-360; the user puts the files in place
 FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
 

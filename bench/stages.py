@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The operators within a step, timed apart with the operands they had in it.
 
-Where nobody watches, engines may compute both gradients of the mixing in one pass: their sum may be above the step.
+Where nobody watches, engines may compute both gradients of the mixing, and both of the convolution, in one pass: their
+sum may be above the step.
 """
 
 from __future__ import annotations

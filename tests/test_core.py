@@ -134,6 +134,18 @@ def exact_results(way: str, problem: Problem, data: tuple[np.ndarray, ...]) -> l
 
 both_ways = pytest.mark.parametrize("way", ["convolve", "direct"])
 
+# Where both gradients share a spectrum: channels that fill the lanes of every instruction set. With an odd batch,
+# strides, groups, series and wrapping.
+SHARED = [
+    Problem(3, (16, 32), (9, 11), (3, 4)),
+    Problem(4, (32, 16), (13, 10), (3, 3), stride=(2, 2)),
+    Problem(5, (64, 32), (6, 9), (2, 2), groups=2),
+    Problem(17, (16, 16), (1, 25), (0, 6)),
+    Problem(3, (16, 16), (1, 36), (0, 9), stride=(1, 3)),
+    Problem(2, (16, 16), (15, 20), (9, 5), circular=True),
+]
+IN_PARTS = Problem(35, (16, 16), (60, 60), (7, 9))  # spectra of more than 8 MiB
+
 
 @both_ways
 @pytest.mark.parametrize("isa", core.supported_isas())
@@ -146,6 +158,35 @@ def test_instruction_set_against_direct_sums(problem: Problem, dtype: type, isa:
         bar = (4 if dtype is np.float32 else 16) * np.finfo(dtype).eps
         assert got.dtype == dtype
         assert np.linalg.norm(got - exact) <= bar * max(np.linalg.norm(exact), 1e-30)
+
+
+def check_both_gradients(problem: Problem, dtype: type, isa: str, workers: int) -> None:
+    x, taps, grad = arrays(problem, dtype)
+    flat = tuple(itertools.chain.from_iterable(problem.offsets))
+    lengths = plan(flat, problem.size, problem.out, problem.stride, problem.circular).lengths
+    sizes = (flat, problem.size, problem.out, problem.stride, lengths)
+    call = (grad, taps, x, *sizes, problem.groups, problem.circular, isa, workers)
+    results = core.convolve_grads(*call)
+    sums = np.array([math.fsum(grad[:, c].ravel()) for c in range(grad.shape[1])])
+    exact = (*direct_sums(problem, x, taps, grad)[1:], sums)
+    for got, again, truth in zip(results, core.convolve_grads(*call), exact, strict=True):
+        bar = (4 if dtype is np.float32 else 16) * np.finfo(dtype).eps
+        assert got.dtype == dtype
+        assert np.linalg.norm(got - truth) <= bar * max(np.linalg.norm(truth), 1e-30)
+        np.testing.assert_array_equal(got, again)
+
+
+@pytest.mark.parametrize("isa", core.supported_isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("problem", PROBLEMS + SHARED, ids=str)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_both_gradients_together(problem: Problem, dtype: type, isa: str, workers: int) -> None:
+    check_both_gradients(problem, dtype, isa, workers)
+
+
+@pytest.mark.parametrize("isa", core.supported_isas())
+def test_both_gradients_of_a_batch_in_parts(isa: str) -> None:
+    check_both_gradients(IN_PARTS, np.float32, isa, 2)  # sums in float64 round more here than the kernels do
 
 
 @both_ways

@@ -4,43 +4,11 @@
 // one frequency needs stands together in a tile: a row of the tile holds all channels, so the product streams.
 #pragma once
 #include "contract.h"
-#include "maps.h"
+#include "sides.h"
 #include "taps.h"
 
 namespace dash {
 namespace DASH_ISA {
-
-template <class T>
-Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
-  const int64_t channels = strided_side ? p.out_channels : p.in_channels;
-  const int64_t* size = strided_side ? p.out : p.in;
-  const int64_t area = size[0] * size[1];
-  Maps<T> maps{p.batch, channels / p.groups, channels * area, area, {size[0], size[1]}, nullptr, nullptr, true, false};
-  maps.rows = &length_plan<T>(p.length[0] / (strided_side ? p.stride[0] : 1));
-  maps.cols = &length_plan<T>(p.length[1] / (strided_side ? p.stride[1] : 1));
-  maps.series = p.length[0] == 1;
-  return maps;
-}
-
-// Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
-// long as that is a small part of all transforms. More memory than half of the maps' own is never asked for, but for
-// kFree, and no more than kKept, for the workspace is to be kept from call to call.
-template <class T>
-int64_t part_of_batch(const ConvProblem& p) {
-  constexpr int64_t kStep = 2 * kLanes<T>, kSmallPart = 16;
-  constexpr int64_t kCached = int64_t{8} << 20, kFree = int64_t{12} << 20, kKept = int64_t{64} << 20;
-  ConvProblem one = p;
-  one.batch = 1;
-  const Maps<T> in = side_maps<T>(one, false), out = side_maps<T>(one, true);
-  const int64_t sample = in.bytes() + out.bytes(), channels = in.channels + out.channels;
-  const int64_t numbers = p.in_channels * p.in[0] * p.in[1] + p.out_channels * p.out[0] * p.out[1];
-  const int64_t half_of_maps = p.batch * numbers * static_cast<int64_t>(sizeof(T)) / 2;
-  const int64_t worth_it = kSmallPart * kLanes<T> * ceil_div(out.channels, kLanes<T>) * in.channels / channels;
-  const int64_t allowed = smaller(kKept, larger(kFree, half_of_maps)) / sample;
-  const int64_t most = smaller(larger(kCached / sample, worth_it), allowed);
-  const int64_t parts = ceil_div(p.batch, larger(kStep, most / kStep * kStep));
-  return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
-}
 
 // The forward convolution and its input gradient are one algorithm with the roles of the two sides exchanged: `from` is
 // transformed, multiplied over its channels (depth) with weights, and `to` receives the result.
@@ -60,13 +28,16 @@ struct DenseTransfer {
   int64_t depth_block;          // channels of `from` whose weights are transformed at a time
   bool all_weights;             // the weights of all channels of `to` are transformed at once
 
-  DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward)
+  // With `by_channel`, lanes of both sides are channels whatever that costs.
+  DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel = false)
       : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
         width(to.channels), aliases(full_cols.n / to.cols->n), tiles(to.series ? 1 : 2),
         height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
-    choose_lanes();
+    const LaneCosts<T> costs(from.batch, depth, width);
+    to.lanes_are_batch = !by_channel && costs.by_batch <= costs.by_channel;
+    from.lanes_are_batch = !by_channel && (to.lanes_are_batch || costs.narrow);
     const auto bytes = [&](int64_t channels, int64_t each) { return tiles * height * aliases * channels * each; };
     if (to.lanes_are_batch) {
       all_weights = weight_groups() * bytes(depth, sizeof(Factor<T>)) <= kTileBytes || weight_groups() == 1;
@@ -74,20 +45,6 @@ struct DenseTransfer {
       while (depth_block > 1 && bytes(depth_block, sizeof(Cx<T>)) > kTileBytes)
         depth_block = ceil_div(depth_block, 2);
     }
-  }
-
-  // Lanes across samples, weights broadcast; or, for small batches, lanes across output channels and samples broadcast.
-  // The costs count vectors moved through transforms and products in both.
-  void choose_lanes() {
-    constexpr int64_t kTransform = 12;  // a transformed vector costs about as much as this many complex products
-    const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
-    const int64_t samples = Maps<T>::batch_groups(from.batch);
-    const int64_t by_batch = samples * ((depth + width) * kTransform + depth * width);
-    const bool narrow = samples * depth < padded(depth) * from.batch;
-    const int64_t source = narrow ? samples * depth : padded(depth) * from.batch;
-    const int64_t by_channel = (source + padded(width) * from.batch) * kTransform + padded(width) * depth * from.batch;
-    to.lanes_are_batch = by_batch <= by_channel;
-    from.lanes_are_batch = to.lanes_are_batch || narrow;
   }
 
   int64_t weight_groups() const { return ceil_div(width, kLanes<T>); }
@@ -115,9 +72,13 @@ struct DenseTransfer {
     Worker* workers;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
+    Cx<T>* const from_spectrum = arena.take<Cx<T>>(from.spectrum_size());
+    return make_workspace(arena, count, from_spectrum, arena.take<Cx<T>>(to.spectrum_size()));
+  }
+  Workspace make_workspace(Arena& arena, int64_t count, Cx<T>* from_spectrum, Cx<T>* to_spectrum) const {
     Workspace w;
-    w.from_spectrum = arena.take<Cx<T>>(from.spectrum_size());
-    w.to_spectrum = arena.take<Cx<T>>(to.spectrum_size());
+    w.from_spectrum = from_spectrum;
+    w.to_spectrum = to_spectrum;
     w.row_scratch = arena.take<Cx<T>>(count * larger(from.scratch(), to.scratch()));
     w.from_places = from.make_places(arena);
     w.to_places = to.make_places(arena);
@@ -332,30 +293,37 @@ struct DenseTransfer {
     }
   }
 
-  // Plus a number per channel of the result, if there is one.
-  void run(const T* source, const T* weight, const T* plus, T* result, void* buffer, const Workers& workers) const {
-    Arena arena(buffer);
-    Workspace w = make_workspace(arena, workers.count);
+  void prepare(Workspace& w, int64_t workers) const {
     from.fill(w.from_places, false);
     to.fill(w.to_places, true);
-    for (int64_t i = 0; i < workers.count; ++i) {
+    for (int64_t i = 0; i < workers; ++i) {
       for (int64_t k = 0; to.lanes_are_batch && k < aliases * depth; ++k)
         w.workers[i].q_offset[k] = k * weights_tile().member * kFactorScalars<T>;
       w.workers[i].tap_column.prepare(forward ? 1 : -1);
     }
+  }
+
+  void run_unit(const Workspace& w, Worker& worker, const Unit& unit) const {
+    if (to.lanes_are_batch)
+      unit_by_samples(w, worker, unit);
+    else
+      unit_by_channels(w, worker, unit);
+  }
+
+  int64_t weights_of_group() const { return depth * width * problem.num_taps; }
+
+  // Plus a number per channel of the result, if there is one.
+  void run(const T* source, const T* weight, const T* plus, T* result, void* buffer, const Workers& workers) const {
+    Arena arena(buffer);
+    Workspace w = make_workspace(arena, workers.count);
+    prepare(w, workers.count);
     for (int64_t group = 0; group < problem.groups; ++group) {
-      const int64_t weights_of_group =
-          problem.out_channels / problem.groups * (problem.in_channels / problem.groups) * problem.num_taps;
       from.transform_rows(source + group * depth * from.map, T(1), w.from_places, w.from_spectrum, w.row_scratch,
                           nullptr, workers);
-      load_weights(weight + group * weights_of_group, w, workers);
+      load_weights(weight + group * weights_of_group(), w, workers);
       parallel_shares(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
-        for (int64_t u = begin; u < end; ++u) {
-          if (to.lanes_are_batch)
-            unit_by_samples(w, w.workers[worker], to.unit(u));
-          else
-            unit_by_channels(w, w.workers[worker], to.unit(u));
-        }
+        for (int64_t u = begin; u < end; ++u)
+          run_unit(w, w.workers[worker], to.unit(u));
       });
       to.invert_rows(w.to_spectrum, w.to_places, plus ? plus + group * width : nullptr, result + group * width * to.map,
                      w.row_scratch, workers);

@@ -145,18 +145,20 @@ struct DenseWeightGrad {
     }
   }
 
-  void store_gradient(const Workspace& w, int64_t pieces, T* result, bool add, const Workers& workers) const {
+  void store_gradient(const Workspace& w, int64_t group_of_channels, T* result, bool add,
+                      const Workers& workers) const {
+    T* const to = result + group_of_channels * out.channels * width * problem.num_taps;
     const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_shares(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count();
-        for (int64_t other = 1; other < pieces; ++other) {
+        for (int64_t other = 1; other < pieces(workers); ++other) {
           const Vec<T>* more = w.workers[other].gradient + i * taps.count();
           for (int64_t t = 0; t < taps.count(); ++t)
             sum[t] += more[t];
         }
         const int64_t o = i / width * kLanes<T>, c = i % width;
-        store_taps(taps, problem.num_taps, sum, scale, result + (o * width + c) * problem.num_taps,
+        store_taps(taps, problem.num_taps, sum, scale, to + (o * width + c) * problem.num_taps,
                    Lanes<T>::strided(width * problem.num_taps, out.channels - o),
                    w.tap_rows + worker * problem.num_taps, add);
       }
@@ -172,39 +174,62 @@ struct DenseWeightGrad {
     }
   }
 
-  // If asked for, the sums of the output's gradient too, one per channel. If `add`, to what is in the results.
-  void run(const T* out_gradient, const T* input, T* result, T* of_bias, bool add, void* buffer,
-           const Workers& workers) const {
-    Arena arena(buffer);
-    Workspace w = make_workspace(arena, workers.count);
+  void prepare(Workspace& w, const Workers& workers) const {
     out.fill(w.out_places, false);
     in.fill(w.in_places, false);
     for (int64_t b = 0; b < batch; ++b)
       w.q_offset[b] = in.scalar_in(in_tile(), b, 0);
-    const int64_t units = in.units(), block = carry_after(units), pieces = larger(1, smaller(workers.count, units));
-    for (int64_t i = 0; i < pieces; ++i)
+    for (int64_t i = 0; i < pieces(workers); ++i)
       w.workers[i].tap_column.prepare(-1);
+  }
+
+  // Both sides of a group and, if asked for, the sums of the output's gradient, one per channel. The products of a
+  // pair's two columns sum to twice those of its two samples; a single sample has one column, which is doubled on the
+  // side where it is one.
+  void transform_rows(const Workspace& w, int64_t group, const T* out_gradient, const T* input, T* of_bias, bool add,
+                      const Workers& workers) const {
+    const T of_out = in.lanes_are_batch ? T(2) : T(1), of_in = in.lanes_are_batch ? T(1) : T(2);
+    out.transform_rows(out_gradient + group * out.channels * out.map, of_out, w.out_places, w.out_spectrum,
+                       w.row_scratch, of_bias ? w.sums : nullptr, workers);
+    if (of_bias) store_sums(w.sums, of_bias + group * out.channels, add);
+    in.transform_rows(input + group * width * in.map, of_in, w.in_places, w.in_spectrum, w.row_scratch, nullptr,
+                      workers);
+  }
+
+  // Sums that depend on their order are kept by piece.
+  int64_t pieces(const Workers& workers) const { return larger(1, smaller(workers.count, in.units())); }
+
+  // The gradient of a group, piece by piece; then(piece, unit) after each unit.
+  template <class Then>
+  void run_units(const Workspace& w, const Workers& workers, const Then& then) const {
+    const int64_t units = in.units(), block = carry_after(units);
+    parallel_pieces(workers, units, [&](int64_t piece, int64_t begin, int64_t end) {
+      Worker& own = w.workers[piece];
+      for (int64_t t = 0; t < tap_vectors; ++t)
+        own.gradient[t] = own.partial[t] = Vec<T>{};
+      for (int64_t u = begin; u < end; ++u) {
+        const Unit unit = in.unit(u);
+        if (in.series)
+          add_series(w, own, unit);
+        else
+          add_maps(w, own, unit);
+        then(piece, unit);
+        if ((u - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
+      }
+      carry<T>(own.partial, tap_vectors, own.gradient);
+    });
+  }
+
+  // If asked for, the sums of the output's gradient too. If `add`, to what is in the results.
+  void run(const T* out_gradient, const T* input, T* result, T* of_bias, bool add, void* buffer,
+           const Workers& workers) const {
+    Arena arena(buffer);
+    Workspace w = make_workspace(arena, workers.count);
+    prepare(w, workers);
     for (int64_t group = 0; group < problem.groups; ++group) {
-      // The products of a pair's two columns sum to twice those of its two samples; a single sample has one column.
-      out.transform_rows(out_gradient + group * out.channels * out.map, T(2), w.out_places, w.out_spectrum,
-                         w.row_scratch, of_bias ? w.sums : nullptr, workers);
-      if (of_bias) store_sums(w.sums, of_bias + group * out.channels, add);
-      in.transform_rows(input + group * width * in.map, T(1), w.in_places, w.in_spectrum, w.row_scratch, nullptr,
-                        workers);
-      parallel_pieces(workers, units, [&](int64_t worker, int64_t begin, int64_t end) {
-        Worker& own = w.workers[worker];
-        for (int64_t t = 0; t < tap_vectors; ++t)
-          own.gradient[t] = own.partial[t] = Vec<T>{};
-        for (int64_t u = begin; u < end; ++u) {
-          if (in.series)
-            add_series(w, own, in.unit(u));
-          else
-            add_maps(w, own, in.unit(u));
-          if ((u - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
-        }
-        carry<T>(own.partial, tap_vectors, own.gradient);
-      });
-      store_gradient(w, pieces, result + group * out.channels * width * problem.num_taps, add, workers);
+      transform_rows(w, group, out_gradient, input, of_bias, add, workers);
+      run_units(w, workers, [](int64_t, const Unit&) {});
+      store_gradient(w, group, result, add, workers);
     }
   }
 };

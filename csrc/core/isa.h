@@ -13,12 +13,15 @@ enum class Isa { baseline, avx2, avx512 };
 
 // What a convolution takes and gives, all of it contiguous. forward: a = x, b = taps, result = y. input_grad: a =
 // gradient of y, b = taps, result = gradient of x. weight_grad: a = gradient of y, b = x, result = gradient of taps.
+// both_grads: as input_grad, and beside it x and the gradient of taps.
 template <class T>
 struct Operands {
   const T *a, *b;
   T* result;
-  const T* bias;     // of forward, one number per output channel, or null
-  T* bias_gradient;  // of weight_grad, the same
+  const T* bias = nullptr;     // of forward, one number per output channel, or null
+  T* bias_gradient = nullptr;  // of weight_grad and both_grads, the same
+  const T* x = nullptr;
+  T* taps_gradient = nullptr;
 };
 
 template <class T>

@@ -2,7 +2,7 @@
 // The kernels of one instruction set. The build compiles this file once per set, with DASH_ISA naming it and the flags
 // to match.
 #include "bias.h"
-#include "dense_weights.h"
+#include "dense_grads.h"
 #include "depthwise_weights.h"
 #include "direct.h"
 #include "isa.h"
@@ -35,16 +35,26 @@ int64_t bytes_of(const Form& form, int64_t workers) {
   return measure.used();
 }
 
+// Whether both gradients are one algorithm, and not one after the other.
+template <class T>
+bool is_shared(ConvOp op, const ConvProblem& problem) {
+  return op == ConvOp::both_grads && !is_depthwise(problem) && DenseGrads<T>::can_share(problem);
+}
+
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
-  const bool weight_grad = op == ConvOp::weight_grad;
+  const bool shared = is_shared<T>(op, problem), weight_grad = op == ConvOp::weight_grad;
+  if (op == ConvOp::both_grads && !shared)
+    return larger(workspace<T>(ConvOp::input_grad, problem, taps, workers),
+                  workspace<T>(ConvOp::weight_grad, problem, taps, workers));
   if (is_depthwise(problem))
     return weight_grad ? bytes_of(DepthwiseWeightGrad<T>(problem, taps), workers)
                        : bytes_of(Depthwise<T>(problem, taps), workers);
   int64_t most = 0;
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t) {
-    most = larger(most, weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps), workers)
-                                    : bytes_of(DenseTransfer<T>(part, taps, op == ConvOp::forward), workers));
+    most = larger(most, shared        ? bytes_of(DenseGrads<T>(part, taps), workers)
+                        : weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps), workers)
+                                      : bytes_of(DenseTransfer<T>(part, taps, op == ConvOp::forward), workers));
   });
   return most;
 }
@@ -52,6 +62,12 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 template <class T>
 void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const Operands<T>& o, void* buffer,
               const Workers& workers) {
+  const bool shared = is_shared<T>(op, problem);
+  if (op == ConvOp::both_grads && !shared) {
+    convolve<T>(ConvOp::input_grad, problem, taps, {o.a, o.b, o.result}, buffer, workers);
+    const Operands<T> of_taps = {o.a, o.x, o.taps_gradient, nullptr, o.bias_gradient};
+    return convolve<T>(ConvOp::weight_grad, problem, taps, of_taps, buffer, workers);
+  }
   if (is_depthwise(problem)) {
     if (op == ConvOp::forward) Depthwise<T>(problem, taps).forward(o.a, o.b, o.bias, o.result, buffer, workers);
     if (op == ConvOp::input_grad) Depthwise<T>(problem, taps).input_grad(o.a, o.b, o.result, buffer, workers);
@@ -62,13 +78,18 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
   const int64_t in = problem.in_channels * problem.in[0] * problem.in[1];
   const int64_t out = problem.out_channels * problem.out[0] * problem.out[1];
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t first) {
+    const bool add = first > 0;
     if (op == ConvOp::forward)
       DenseTransfer<T>(part, taps, true).run(o.a + first * in, o.b, o.bias, o.result + first * out, buffer, workers);
     if (op == ConvOp::input_grad)
       DenseTransfer<T>(part, taps, false).run(o.a + first * out, o.b, nullptr, o.result + first * in, buffer, workers);
     if (op == ConvOp::weight_grad)
       DenseWeightGrad<T>(part, taps)
-          .run(o.a + first * out, o.b + first * in, o.result, o.bias_gradient, first > 0, buffer, workers);
+          .run(o.a + first * out, o.b + first * in, o.result, o.bias_gradient, add, buffer, workers);
+    if (shared)
+      DenseGrads<T>(part, taps)
+          .run({o.a + first * out, o.b, o.x + first * in}, {o.result + first * in, o.taps_gradient, o.bias_gradient},
+               add, buffer, workers);
   });
 }
 

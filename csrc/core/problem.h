@@ -17,7 +17,7 @@ struct ConvProblem {
   bool circular;
 };
 
-enum class ConvOp { forward, input_grad, weight_grad };
+enum class ConvOp { forward, input_grad, weight_grad, both_grads };
 
 // Taps that can reach a pixel, by row offset, and in each row in pairs of opposite column offsets: a pair's transform
 // is even * cos + i odd * sin, with even the sum of its two weights and odd their difference. Offsets are modulo the

@@ -24,7 +24,8 @@ void describe(Problem& problem, const char* op, const Ints& flat_offsets, size_t
 // As Operands says; what is there has one dtype.
 struct ConvTensors {
   Tensor a, b, result;
-  std::optional<Tensor> bias = std::nullopt, bias_gradient = std::nullopt;
+  std::optional<Tensor> bias = std::nullopt, bias_gradient = std::nullopt, x = std::nullopt,
+                        taps_gradient = std::nullopt;
 };
 
 // workspace(table, workers): bytes; convolve(table, operands, workspace, workers).
@@ -38,13 +39,22 @@ void run_convolution(const char* op, const ConvTensors& tensors, const Measure& 
     check_alike(op, a, *tensors.bias);
     bias = torch::stable::contiguous(*tensors.bias);
   }
+  std::optional<Tensor> x;
+  if (tensors.x) {
+    check_alike(op, a, *tensors.x);
+    x = torch::stable::contiguous(*tensors.x);
+  }
   const int64_t count = worker_count(a.numel() + b.numel() + tensors.result.numel());
   dispatch(op, a, b, [&](auto type) {
     using T = decltype(type);
     const KernelTable<T>& table = kernels<T>(isa_in_use());
-    const Operands<T> operands = {a.const_data_ptr<T>(), b.const_data_ptr<T>(), tensors.result.mutable_data_ptr<T>(),
+    const Operands<T> operands = {a.const_data_ptr<T>(),
+                                  b.const_data_ptr<T>(),
+                                  tensors.result.mutable_data_ptr<T>(),
                                   bias ? bias->const_data_ptr<T>() : nullptr,
-                                  tensors.bias_gradient ? tensors.bias_gradient->mutable_data_ptr<T>() : nullptr};
+                                  tensors.bias_gradient ? tensors.bias_gradient->mutable_data_ptr<T>() : nullptr,
+                                  x ? x->const_data_ptr<T>() : nullptr,
+                                  tensors.taps_gradient ? tensors.taps_gradient->mutable_data_ptr<T>() : nullptr};
     const Workspace workspace(static_cast<size_t>(measure(table, count)));
     with_workers(count, [&](const Workers& workers) { convolve(table, operands, workspace.data(), workers); });
   });

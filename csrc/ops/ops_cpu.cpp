@@ -106,6 +106,24 @@ std::tuple<Tensor, Tensor> tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tens
   return {weight_grad(kName, grad, x, offsets, stride, length, groups, circular, bias), bias};
 }
 
+// The gradients of x, of the taps and of a bias.
+std::tuple<Tensor, Tensor, Tensor> tap_conv_grads(Tensor grad, Tensor taps, Tensor x, Tensor offsets, Ints stride,
+                                                  Ints length, int64_t groups, bool circular) {
+  constexpr const char* kName = "fourier_tap_conv_grads";
+  STD_TORCH_CHECK(grad.dim() >= 3 && grad.dim() == x.dim() && grad.size(0) == x.size(0) && taps.dim() == 3 &&
+                      grad.size(1) == taps.size(0) && x.size(1) == taps.size(1) * groups,
+                  kName, ": shapes of grad, taps and x do not fit");
+  const Call call(kName, spatial_of(x), spatial_of(grad), stride, length, numbers(kName, offsets), x.size(0), x.size(1),
+                  grad.size(1), groups, taps.size(2), circular);
+  const Tensor of_bias = new_bias_gradient(grad);
+  const Ints sizes = {taps.size(0), taps.size(1), taps.size(2)};
+  const Tensor of_x = new_result(grad, shape(x.size(0), x.size(1), spatial_of(x)));
+  if (x.size(0) == 0) return {of_x, torch::stable::new_zeros(taps, sizes), of_bias};
+  const Tensor of_taps = torch::stable::new_empty(taps, sizes);
+  call.run(kName, ConvOp::both_grads, {grad, taps, of_x, std::nullopt, of_bias, x, of_taps});
+  return {of_x, of_taps, of_bias};
+}
+
 struct MixCall {
   const char* op;
   Ints index;
@@ -226,6 +244,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def(
       "fourier_tap_conv_weight_bias_grad(Tensor grad, Tensor x, Tensor offsets, int[] stride, int[] length, int "
       "groups, bool circular) -> (Tensor, Tensor)");
+  m.def(
+      "fourier_tap_conv_grads(Tensor grad, Tensor taps, Tensor x, Tensor offsets, int[] stride, int[] length, int "
+      "groups, bool circular) -> (Tensor, Tensor, Tensor)");
   m.def("cpu_mix_taps(Tensor weight, Tensor mixture, Tensor index, int[] counts, int lattice_size) -> Tensor");
   m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
   m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
@@ -237,6 +258,7 @@ STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
   m.impl("fourier_tap_conv_input_grad", TORCH_BOX(&tap_conv_input_grad));
   m.impl("fourier_tap_conv_weight_grad", TORCH_BOX(&tap_conv_weight_grad));
   m.impl("fourier_tap_conv_weight_bias_grad", TORCH_BOX(&tap_conv_weight_bias_grad));
+  m.impl("fourier_tap_conv_grads", TORCH_BOX(&tap_conv_grads));
   m.impl("cpu_mix_taps", TORCH_BOX(&mix_taps));
   m.impl("cpu_gather_taps", TORCH_BOX(&gather_taps));
   m.impl("cpu_mixture_grad", TORCH_BOX(&mixture_grad));

@@ -81,44 +81,82 @@ Operands<T> operands_of(ConvOp op, const Array<T>& a, const Array<T>& b, py::arr
           bias && op == ConvOp::weight_grad ? bias->mutable_data() : nullptr};
 }
 
-// Two-dimensional maps only: a 1-D problem is one row. offsets holds (row, column) pairs.
+template <class T>
+void check_shape(const Array<T>& array, const Ints& shape) {
+  if (Ints(array.shape(), array.shape() + array.ndim()) != shape)
+    throw std::invalid_argument("array shapes do not fit the sizes given");
+}
+
+// A convolution of two-dimensional maps: a 1-D problem is one row. offsets holds (row, column) pairs.
+struct Convolution {
+  ConvProblem problem{};
+  Ints x_shape, y_shape, taps_shape;
+
+  Convolution(int64_t batch, int64_t in_channels, int64_t out_channels, const Ints& offsets, const Ints& in,
+              const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular, int64_t workers) {
+    if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 ||
+        workers < 1)
+      throw std::invalid_argument("sizes, stride and length take two entries, offsets pairs, workers at least 1");
+    problem.batch = batch;
+    problem.groups = groups;
+    problem.num_taps = static_cast<int64_t>(offsets.size()) / 2;
+    problem.circular = circular;
+    problem.in_channels = in_channels;
+    problem.out_channels = out_channels;
+    for (int axis = 0; axis < 2; ++axis) {
+      problem.in[axis] = in[axis], problem.out[axis] = out[axis];
+      problem.stride[axis] = stride[axis], problem.length[axis] = length[axis];
+    }
+    check_problem(problem, offsets.data());
+    x_shape = {batch, in_channels, in[0], in[1]};
+    y_shape = {batch, out_channels, out[0], out[1]};
+    taps_shape = {out_channels, in_channels / groups, problem.num_taps};
+  }
+};
+
+template <class T>
+void run(ConvOp op, const ConvProblem& problem, const Ints& offsets, const Operands<T>& operands,
+         const std::string& isa, int64_t workers) {
+  const SortedTaps sorted(problem, offsets.data());
+  const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
+  AlignedBuffer workspace(table.workspace(op, problem, sorted.list(), workers));
+  table.convolve(op, problem, sorted.list(), operands, workspace.get(), Threads(workers).workers());
+}
+
 template <class T>
 py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
                         const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular,
                         const std::string& isa, int64_t workers, std::optional<Array<T>> bias) {
-  if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 ||
-      workers < 1)
-    throw std::invalid_argument("sizes, stride and length take two entries, offsets pairs, workers at least 1");
   const ConvOp op = op_by_name(op_name);
   const bool weights_out = op == ConvOp::weight_grad;
   if (a.ndim() != 4 || b.ndim() != (weights_out ? 4 : 3)) throw std::invalid_argument("maps have 4 axes, taps 3");
-  ConvProblem problem{};
-  problem.batch = a.shape(0);
-  problem.groups = groups;
-  problem.num_taps = static_cast<int64_t>(offsets.size()) / 2;
-  problem.circular = circular;
-  problem.in_channels = weights_out ? b.shape(1) : op == ConvOp::forward ? a.shape(1) : b.shape(1) * groups;
-  problem.out_channels = op == ConvOp::forward ? b.shape(0) : a.shape(1);
-  for (int axis = 0; axis < 2; ++axis) {
-    problem.in[axis] = in[axis], problem.out[axis] = out[axis];
-    problem.stride[axis] = stride[axis], problem.length[axis] = length[axis];
-  }
-  check_problem(problem, offsets.data());
-  const Ints x_shape = {problem.batch, problem.in_channels, in[0], in[1]},
-             y_shape = {problem.batch, problem.out_channels, out[0], out[1]};
-  const Ints taps_shape = {problem.out_channels, problem.in_channels / groups, problem.num_taps};
-  const auto has_shape = [](const Array<T>& array, const Ints& shape) {
-    return Ints(array.shape(), array.shape() + array.ndim()) == shape;
-  };
-  if (!has_shape(a, op == ConvOp::forward ? x_shape : y_shape) || !has_shape(b, weights_out ? x_shape : taps_shape))
-    throw std::invalid_argument("array shapes do not fit the sizes given");
-  py::array_t<T> result(op == ConvOp::forward ? y_shape : weights_out ? taps_shape : x_shape);
-  const SortedTaps sorted(problem, offsets.data());
-  const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
-  AlignedBuffer workspace(table.workspace(op, problem, sorted.list(), workers));
-  table.convolve(op, problem, sorted.list(), operands_of(op, a, b, result, bias, problem.out_channels), workspace.get(),
-                 Threads(workers).workers());
+  const int64_t in_channels = weights_out ? b.shape(1) : op == ConvOp::forward ? a.shape(1) : b.shape(1) * groups;
+  const int64_t out_channels = op == ConvOp::forward ? b.shape(0) : a.shape(1);
+  const Convolution call(a.shape(0), in_channels, out_channels, offsets, in, out, stride, length, groups, circular,
+                         workers);
+  check_shape(a, op == ConvOp::forward ? call.x_shape : call.y_shape);
+  check_shape(b, weights_out ? call.x_shape : call.taps_shape);
+  py::array_t<T> result(op == ConvOp::forward ? call.y_shape : weights_out ? call.taps_shape : call.x_shape);
+  run(op, call.problem, offsets, operands_of(op, a, b, result, bias, out_channels), isa, workers);
   return result;
+}
+
+// The gradients of x, of the taps and of a bias.
+template <class T>
+std::tuple<py::array_t<T>, py::array_t<T>, py::array_t<T>> convolve_grads(
+    Array<T> grad, Array<T> taps, Array<T> x, const Ints& offsets, const Ints& in, const Ints& out, const Ints& stride,
+    const Ints& length, int64_t groups, bool circular, const std::string& isa, int64_t workers) {
+  if (grad.ndim() != 4 || taps.ndim() != 3 || x.ndim() != 4) throw std::invalid_argument("maps have 4 axes, taps 3");
+  const Convolution call(x.shape(0), x.shape(1), grad.shape(1), offsets, in, out, stride, length, groups, circular,
+                         workers);
+  check_shape(grad, call.y_shape);
+  check_shape(taps, call.taps_shape);
+  check_shape(x, call.x_shape);
+  py::array_t<T> of_x(call.x_shape), of_taps(call.taps_shape), of_bias(Ints{grad.shape(1)});
+  const Operands<T> operands = {
+      grad.data(), taps.data(), of_x.mutable_data(), nullptr, of_bias.mutable_data(), x.data(), of_taps.mutable_data()};
+  run(ConvOp::both_grads, call.problem, offsets, operands, isa, workers);
+  return {of_x, of_taps, of_bias};
 }
 
 // The same as direct sums, of maps of one to three axes; offsets holds one number per axis and tap.
@@ -148,11 +186,8 @@ py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const 
   x_shape.insert(x_shape.end(), in.begin(), in.end());
   y_shape.insert(y_shape.end(), out.begin(), out.end());
   const Ints taps_shape = {problem.out_channels, problem.in_channels / groups, problem.num_taps};
-  const auto has_shape = [](const Array<T>& array, const Ints& shape) {
-    return Ints(array.shape(), array.shape() + array.ndim()) == shape;
-  };
-  if (!has_shape(a, op == ConvOp::forward ? x_shape : y_shape) || !has_shape(b, weights_out ? x_shape : taps_shape))
-    throw std::invalid_argument("array shapes do not fit the sizes given");
+  check_shape(a, op == ConvOp::forward ? x_shape : y_shape);
+  check_shape(b, weights_out ? x_shape : taps_shape);
   const DirectPlan plan(op, problem, offset_triples(offsets, axes).data());
   py::array_t<T> result(op == ConvOp::forward ? y_shape : weights_out ? taps_shape : x_shape);
   const KernelTable<T>& table = kernels<T>(isa_by_name(isa));
@@ -245,6 +280,14 @@ PYBIND11_MODULE(_core, m) {
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);
+  const auto def_convolve_grads = [&m](auto function) {
+    m.def("convolve_grads", function, "The gradients of x, of the taps and of a bias, together.",
+          py::arg("grad").noconvert(), py::arg("taps").noconvert(), py::arg("x").noconvert(), py::arg("offsets"),
+          py::arg("in_size"), py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"),
+          py::arg("circular"), py::arg("isa"), py::arg("workers"));
+  };
+  def_convolve_grads(&dash::convolve_grads<float>);
+  def_convolve_grads(&dash::convolve_grads<double>);
   const auto def_direct = [&m](auto function) {
     m.def("direct", function, "One convolution as `convolve` computes it, by direct sums over the taps.", py::arg("op"),
           py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),

@@ -42,7 +42,10 @@ class CompiledEngine(Engine):
     def mix_grads(
         self, grad: Tensor, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints
     ) -> tuple[Tensor, Tensor]:
-        return compiled_pair("cpu_mix_grads")(grad, weight, mixture, numbers(tuple(index)), counts)
+        pair: tuple[Tensor, Tensor] = compiled_tuple("cpu_mix_grads")(
+            grad, weight, mixture, numbers(tuple(index)), counts
+        )
+        return pair
 
 
 @functools.cache
@@ -53,9 +56,9 @@ def compiled(name: str) -> Callable[..., Tensor]:
 
 
 @functools.cache
-def compiled_pair(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The compiled operator of that name, which returns two tensors."""
-    operator: Callable[..., tuple[Tensor, Tensor]] = getattr(torch.ops.dash_kernels, name).default
+def compiled_tuple(name: str) -> Callable[..., Any]:
+    """The compiled operator of that name, which returns several tensors."""
+    operator: Callable[..., Any] = getattr(torch.ops.dash_kernels, name).default
     return operator
 
 
@@ -64,12 +67,11 @@ def convolve(name: str, in_double: bool, *arguments: Any) -> Tensor:
     return compiled(name)(*map(_wide, arguments)).float() if in_double else compiled(name)(*arguments)
 
 
-def convolve_pair(name: str, in_double: bool, *arguments: Any) -> tuple[Tensor, Tensor]:
-    """The same, of an operator that returns two tensors."""
+def convolve_tuple(name: str, in_double: bool, *arguments: Any) -> tuple[Tensor, ...]:
+    """The same, of an operator that returns several tensors."""
     if not in_double:
-        return compiled_pair(name)(*arguments)
-    first, second = compiled_pair(name)(*map(_wide, arguments))
-    return first.float(), second.float()
+        return tuple(compiled_tuple(name)(*arguments))
+    return tuple(result.float() for result in compiled_tuple(name)(*map(_wide, arguments)))
 
 
 def _wide(argument: Any) -> Any:

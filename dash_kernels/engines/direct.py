@@ -12,7 +12,7 @@ from torch import Tensor
 from ..taps import FARTHEST
 from . import cost
 from .calibration import constants
-from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_tuple, numbers
 from .problem import MixProblem, Problem
 
 # What csrc/core/direct_plan.h calls kMostRowTaps: all result rows together read so many source rows at most.
@@ -81,7 +81,8 @@ class DirectEngine(CompiledEngine):
     ) -> tuple[Tensor, Tensor]:
         in_double = _in_double(grad, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
         rest = (numbers(tuple(offsets)), stride, groups, circular)
-        return convolve_pair("direct_tap_conv_weight_bias_grad", in_double, grad, x, *rest)
+        of_taps, of_bias = convolve_tuple("direct_tap_conv_weight_bias_grad", in_double, grad, x, *rest)
+        return of_taps, of_bias
 
 
 def _in_double(operand: Tensor, results: int) -> bool:

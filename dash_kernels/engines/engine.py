@@ -73,6 +73,22 @@ class Engine(ABC):
         """:meth:`tap_conv_weight_grad` and :func:`dash_kernels.reference.bias_grad`, for engines that are faster."""
         return self.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular), reference.bias_grad(grad)
 
+    def tap_conv_grads(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        x: Tensor,
+        offsets: Sequence[int],
+        stride: Sequence[int],
+        groups: int,
+        circular: bool,
+        bias: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The gradients of x, of the taps and, if asked for, of a bias, for engines that are faster at all together."""
+        of_x = self.tap_conv_input_grad(grad, taps, offsets, x.shape[2:], stride, groups, circular)
+        rest = (grad, x, offsets, stride, groups, circular)
+        return of_x, *(self.tap_conv_weight_bias_grad(*rest) if bias else (self.tap_conv_weight_grad(*rest), None))
+
     @abstractmethod
     def mix_taps(
         self, weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int], lattice_size: int

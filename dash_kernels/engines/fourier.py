@@ -14,7 +14,7 @@ from torch import Tensor
 from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
-from .compiled import CompiledEngine, Ints, convolve, convolve_pair, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_tuple, numbers
 from .problem import MixProblem, Problem
 from .rounding import in_double, share_reached
 
@@ -157,7 +157,30 @@ class FourierEngine(CompiledEngine):
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> tuple[Tensor, Tensor]:
         call = _weight_grad(grad, x, offsets, stride, groups, circular)
-        return convolve_pair("fourier_tap_conv_weight_bias_grad", *call)
+        of_taps, of_bias = convolve_tuple("fourier_tap_conv_weight_bias_grad", *call)
+        return of_taps, of_bias
+
+    def tap_conv_grads(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        x: Tensor,
+        offsets: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        size = tuple(x.shape[2:])
+        how = plan(tuple(offsets), size, tuple(grad.shape[2:]), tuple(stride), circular)
+        if how.in_double(x.dtype, x.numel()) != how.in_double(x.dtype, taps.numel()):
+            return super().tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
+        rest = (how.offsets, how.stride, how.lengths, groups, how.circular)
+        in_double = how.in_double(x.dtype, taps.numel())
+        wide, of_taps, of_bias = convolve_tuple(
+            "fourier_tap_conv_grads", in_double, _spread(grad, how), taps, _wrap(x, how), *rest
+        )
+        return _unwrap(wide, how, size), of_taps, of_bias if bias else None
 
 
 def _weight_grad(

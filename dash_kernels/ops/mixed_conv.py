@@ -18,7 +18,7 @@ from ..reference import bias_grad
 from ._choice import remembered
 from ._register import DESCRIBE, plain
 from .mix_taps import gather_taps, mix_taps, mixture_grad
-from .tap_conv import tap_conv_input_grad, tap_conv_weight_grad
+from .tap_conv import gradients, tap_conv_input_grad, tap_conv_weight_grad
 
 Numbers = tuple[int, ...]
 
@@ -58,6 +58,10 @@ class Layer:
             describe = DESCRIBE[getattr(torch.ops.dash_kernels, operator).default]
             found = self._chosen[operator] = remembered(describe(*args, self.engine), self.engine)
         return found
+
+    def input_grad(self, grad: Tensor, taps: Tensor) -> tuple[Any, ...]:
+        """The arguments of ``tap_conv_input_grad``."""
+        return grad, taps, self.offsets, self.input_size, *self.rest
 
     def compute(self, operator: str, *args: Any) -> Tensor:
         """The operator's result."""
@@ -110,15 +114,10 @@ def _numbers(
     """The gradients, on the engines."""
     of_x, of_weight, of_mixture, of_bias, *_ = needed
     grad_x = grad_weight = grad_mixture = grad_bias = None
-    if of_x:
-        grad_x = layer.compute("tap_conv_input_grad", grad, taps, layer.offsets, layer.input_size, *layer.rest)
     if of_weight or of_mixture:
-        call = grad, x, layer.offsets, *layer.rest
-        if of_bias:
-            engine = layer.engine_of("tap_conv_weight_grad", *call)
-            grad_taps, grad_bias = engine.tap_conv_weight_bias_grad(*call)
-        else:
-            grad_taps = layer.compute("tap_conv_weight_grad", *call)
+        engine = layer.engine_of("tap_conv_weight_grad", grad, x, layer.offsets, *layer.rest)
+        of_input = layer.engine_of("tap_conv_input_grad", *layer.input_grad(grad, taps)) if of_x else None
+        grad_x, grad_taps, grad_bias = gradients(of_input, engine, grad, taps, x, layer.offsets, *layer.rest, of_bias)
         gather, score = (grad_taps, mixture, *layer.candidates), (grad_taps, weight, *layer.candidates)
         if of_weight and of_mixture:
             engine = layer.engine_of("gather_taps", *gather)
@@ -128,8 +127,9 @@ def _numbers(
             grad_weight = layer.compute("gather_taps", *gather)
         if of_mixture:
             grad_mixture = layer.compute("mixture_grad", *score)
-    elif of_bias:
-        grad_bias = bias_grad(grad)
+    else:
+        grad_x = layer.compute("tap_conv_input_grad", *layer.input_grad(grad, taps)) if of_x else None
+        grad_bias = bias_grad(grad) if of_bias else None
     return grad_x, grad_weight, grad_mixture, grad_bias
 
 

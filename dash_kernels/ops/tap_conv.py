@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..engines import Engine
 from ..reference import bias_grad
 from ._choice import Fields, conv_fields, engine_for
 from ._register import plain, register
@@ -70,17 +71,47 @@ def _save_tap_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _differentiate_tap_conv(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, taps = ctx.saved_tensors
     grad_x = grad_taps = grad_bias = None
-    if ctx.needs_input_grad[0]:
-        grad_x = tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest)
-    if ctx.needs_input_grad[1] and ctx.needs_input_grad[7] and plain(grad, x):
-        engine = engine_for(_describe_weight_grad(grad, x, ctx.offsets, *ctx.rest), ctx.rest[-1])
-        grad_taps, grad_bias = engine.tap_conv_weight_bias_grad(grad, x, ctx.offsets, *ctx.rest[:-1])
+    of_x, of_taps, *_, of_bias, _ = ctx.needs_input_grad
+    if of_taps and (of_x or of_bias) and plain(grad, x):
+        stride, groups, circular, wanted = ctx.rest
+        of_weight = engine_for(_describe_weight_grad(grad, x, ctx.offsets, *ctx.rest), wanted)
+        of_input = None
+        if of_x:
+            of_input = engine_for(_describe_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest), wanted)
+        call = grad, taps, x, ctx.offsets, stride, groups, circular
+        grad_x, grad_taps, grad_bias = gradients(of_input, of_weight, *call, of_bias)
         return grad_x, grad_taps, None, None, None, None, None, grad_bias, None
-    if ctx.needs_input_grad[1]:
+    if of_x:
+        grad_x = tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest)
+    if of_taps:
         grad_taps = tap_conv_weight_grad(grad, x, ctx.offsets, *ctx.rest)
-    if ctx.needs_input_grad[7]:
+    if of_bias:
         grad_bias = bias_grad(grad)
     return grad_x, grad_taps, None, None, None, None, None, grad_bias, None
+
+
+def gradients(
+    of_input: Engine | None,
+    of_weight: Engine,
+    grad: Tensor,
+    taps: Tensor,
+    x: Tensor,
+    offsets: Size,
+    stride: Size,
+    groups: int,
+    circular: bool,
+    bias: bool,
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    """Gradients of x (None without an engine for it), of the taps, and of a bias if asked for: numbers, no graph."""
+    rest = stride, groups, circular
+    if of_input is of_weight:
+        return of_weight.tap_conv_grads(grad, taps, x, offsets, *rest, bias)
+    of_x = None
+    if of_input is not None:
+        of_x = of_input.tap_conv_input_grad(grad, taps, offsets, x.shape[2:], *rest)
+    if bias:
+        return of_x, *of_weight.tap_conv_weight_bias_grad(grad, x, offsets, *rest)
+    return of_x, of_weight.tap_conv_weight_grad(grad, x, offsets, *rest), None
 
 
 def _save_input_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

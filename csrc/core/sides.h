@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The two sides of a convolution that sums over channels: their maps, what their lanes should hold, and how many
+// samples are treated at a time.
+#pragma once
+#include "maps.h"
+
+namespace dash {
+namespace DASH_ISA {
+
+template <class T>
+Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
+  const int64_t channels = strided_side ? p.out_channels : p.in_channels;
+  const int64_t* size = strided_side ? p.out : p.in;
+  const int64_t area = size[0] * size[1];
+  Maps<T> maps{p.batch, channels / p.groups, channels * area, area, {size[0], size[1]}, nullptr, nullptr, true, false};
+  maps.rows = &length_plan<T>(p.length[0] / (strided_side ? p.stride[0] : 1));
+  maps.cols = &length_plan<T>(p.length[1] / (strided_side ? p.stride[1] : 1));
+  maps.series = p.length[0] == 1;
+  return maps;
+}
+
+// Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
+// long as that is a small part of all transforms. More memory than half of the maps' own is never asked for, but for
+// kFree, and no more than kKept, for the workspace is to be kept from call to call.
+template <class T>
+int64_t part_of_batch(const ConvProblem& p) {
+  constexpr int64_t kStep = 2 * kLanes<T>, kSmallPart = 16;
+  constexpr int64_t kCached = int64_t{8} << 20, kFree = int64_t{12} << 20, kKept = int64_t{64} << 20;
+  ConvProblem one = p;
+  one.batch = 1;
+  const Maps<T> in = side_maps<T>(one, false), out = side_maps<T>(one, true);
+  const int64_t sample = in.bytes() + out.bytes(), channels = in.channels + out.channels;
+  const int64_t numbers = p.in_channels * p.in[0] * p.in[1] + p.out_channels * p.out[0] * p.out[1];
+  const int64_t half_of_maps = p.batch * numbers * static_cast<int64_t>(sizeof(T)) / 2;
+  const int64_t worth_it = kSmallPart * kLanes<T> * ceil_div(out.channels, kLanes<T>) * in.channels / channels;
+  const int64_t allowed = smaller(kKept, larger(kFree, half_of_maps)) / sample;
+  const int64_t most = smaller(larger(kCached / sample, worth_it), allowed);
+  const int64_t parts = ceil_div(p.batch, larger(kStep, most / kStep * kStep));
+  return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
+}
+
+// What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:
+// vectors moved through transforms, and products.
+template <class T>
+struct LaneCosts {
+  static constexpr int64_t kTransform = 12;  // a transformed vector costs about as much as this many complex products
+  int64_t by_batch, by_channel;
+  bool narrow;  // by channel, the source takes fewer vectors with lanes across samples
+
+  LaneCosts(int64_t batch, int64_t depth, int64_t width) {
+    const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
+    const int64_t samples = Maps<T>::batch_groups(batch);
+    narrow = samples * depth < padded(depth) * batch;
+    const int64_t source = narrow ? samples * depth : padded(depth) * batch;
+    by_batch = samples * ((depth + width) * kTransform + depth * width);
+    by_channel = (source + padded(width) * batch) * kTransform + padded(width) * depth * batch;
+  }
+};
+
+}  // namespace DASH_ISA
+}  // namespace dash

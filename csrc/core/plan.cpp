@@ -9,6 +9,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace dash {
@@ -139,42 +140,41 @@ template const LengthPlan<double>& length_plan<double>(int64_t);
 
 SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
   struct Tap {
-    int64_t row, odd, column, stored;
+    int64_t row, odd, distance;  // modulo the length, columns d and -d are as far from 0
+    bool is_minus;
+    int64_t stored;
+    std::tuple<int64_t, int64_t, int64_t> place() const { return {row, odd, distance}; }
   };
+  const int64_t length = problem.length[1];
   std::vector<Tap> order;
   for (int64_t t = 0; t < problem.num_taps; ++t) {
     if (!reaches(problem, offsets + 2 * t)) continue;
-    const int64_t column = modulo(offsets[2 * t + 1], problem.length[1]);
-    order.push_back({modulo(offsets[2 * t], problem.length[0]), column % 2, column, t});
+    const int64_t column = modulo(offsets[2 * t + 1], length);
+    const bool is_minus = 2 * column > length;
+    const int64_t row = modulo(offsets[2 * t], problem.length[0]);
+    order.push_back({row, column % 2, is_minus ? length - column : column, is_minus, t});
   }
-  const auto before = [](const Tap& a, const Tap& b) { return a.row != b.row ? a.row < b.row : a.odd < b.odd; };
-  std::stable_sort(order.begin(), order.end(), before);
-  for (const Tap& tap : order) {
-    if (row_pos_.empty() || row_pos_.back() != tap.row) {
-      row_pos_.push_back(tap.row);
+  std::stable_sort(order.begin(), order.end(), [](const Tap& a, const Tap& b) { return a.place() < b.place(); });
+  for (auto tap = order.begin(); tap != order.end();) {
+    if (row_pos_.empty() || row_pos_.back() != tap->row) {
+      row_pos_.push_back(tap->row);
       row_start_.push_back(static_cast<int64_t>(plus_.size()));
       row_middle_.push_back(row_start_.back());
     }
-    add(tap.stored, tap.column, problem.length[1]);
-    if (!tap.odd) row_middle_.back() = static_cast<int64_t>(plus_.size());
+    // Those at one distance, of which there are more than two where offsets repeat.
+    size_t next[2] = {plus_.size(), plus_.size()};  // pair for the next plus, the next minus
+    for (const auto place = tap->place(); tap != order.end() && tap->place() == place; ++tap) {
+      const size_t pair = next[tap->is_minus]++;
+      if (pair == plus_.size()) {
+        col_pos_.push_back(tap->distance);
+        plus_.push_back(-1);
+        minus_.push_back(-1);
+      }
+      (tap->is_minus ? minus_ : plus_)[pair] = tap->stored;
+    }
+    if (!(tap - 1)->odd) row_middle_.back() = static_cast<int64_t>(plus_.size());
   }
   row_start_.push_back(static_cast<int64_t>(plus_.size()));
-}
-
-// Joins the first pair of the current row that waits for this tap, or opens one. Repeated offsets each open their own.
-void SortedTaps::add(int64_t tap, int64_t column, int64_t length) {
-  const bool is_plus = 2 * column <= length;
-  const int64_t key = is_plus ? column : length - column;
-  std::vector<int64_t>&side = is_plus ? plus_ : minus_, &other = is_plus ? minus_ : plus_;
-  for (size_t pair = static_cast<size_t>(row_start_.back()); pair < plus_.size(); ++pair) {
-    if (col_pos_[pair] == key && side[pair] < 0) {
-      side[pair] = tap;
-      return;
-    }
-  }
-  col_pos_.push_back(key);
-  side.push_back(tap);
-  other.push_back(-1);
 }
 
 TapList SortedTaps::list() const {

@@ -23,8 +23,6 @@ class SortedTaps {
   TapList list() const;
 
  private:
-  void add(int64_t tap, int64_t column, int64_t length);
-
   std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_middle_, row_pos_;
 };
 

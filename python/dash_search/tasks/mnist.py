@@ -14,7 +14,7 @@ from ..data.images import image_splits, image_tensors
 from ..data.official import OfficialFile
 from ..data.splits import Splits
 from ..metrics import ACCURACY
-from .networks import resnet1d
+from .networks import resnet1d, tcn
 from .task import TEST_VALIDATES, Task
 
 
@@ -65,7 +65,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbones={"resnet1d": resnet1d(1, 10, channels=16)},
+    backbones={"resnet1d": resnet1d(1, 10, channels=16), "tcn": tcn(1, 10)},
     defaults=DASH,
 )
 MNIST = dataclasses.replace(

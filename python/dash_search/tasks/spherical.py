@@ -15,7 +15,7 @@ from ..data.official import OfficialFile
 from ..data.pickles import read_pickle
 from ..data.splits import Splits
 from ..metrics import ERROR
-from .networks import wide_resnet
+from .networks import convnext, wide_resnet
 from .task import TEST_VALIDATES, Task
 
 FILE = OfficialFile(
@@ -63,7 +63,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ERROR,
-    backbones={"wrn": wide_resnet(3, 100)},
+    backbones={"wrn": wide_resnet(3, 100), "convnext": convnext(3, 100)},
     defaults=DASH,
 )
 SPHERICAL = dataclasses.replace(

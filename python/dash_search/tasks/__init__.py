@@ -13,12 +13,14 @@ from .psicov import PSICOV
 from .satimage import SATIMAGE
 from .smnist5k import SMNIST5K
 from .spherical import SPHERICAL
+from .spherical_mnist import SPHERICAL_MNIST
 from .splice import SPLICE
 from .task import Backbone, DataFile, Task
 from .vowels import VOWELS
 from .watch import WATCH
 
-OFFLINE = (MNIST5K, SMNIST5K, DARCY16, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)  # their data come in wheels
+# their data come in wheels
+OFFLINE = (MNIST5K, SMNIST5K, DARCY16, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
 OFFICIAL = (CIFAR100, SPHERICAL, PSICOV, COSMIC)  # NAS-Bench-360; the user puts the files in place
 FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
 

@@ -3,7 +3,7 @@
 
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +50,18 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(table[:, -1]).long()
 
 
-def split_digits(paths: Sequence[Path]) -> list[tuple[Tensor, Tensor]]:
-    """Images ``(N, 1, 28, 28)`` and classes of the three parts; mean and deviation are those of the training part."""
+def split_digits(
+    paths: Sequence[Path], view: Callable[[Tensor], Tensor] = lambda images: images
+) -> list[tuple[Tensor, Tensor]]:
+    """Images and classes of the three parts, with the mean and the deviation of the training part.
+
+    Args:
+        paths: That of the file.
+        view: Takes all images ``(N, 1, 28, 28)``, 0 to 1, and returns what is seen of them, ``(N, ...)``.
+    """
     (path,) = paths
     images, classes = read_digits(path)
+    images = view(images)
     indices = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
     mean, deviation = images[indices[0]].mean(), images[indices[0]].std()
     images = (images - mean) / deviation

@@ -62,6 +62,11 @@ class Config(BaseModel):
     """Learning rate of this training."""
     milestones: tuple[Share, ...] = (0.3, 0.6, 0.8)
     """Shares of this training after which its learning rate drops."""
+    tune: Literal["none", "grid", "short"] = "none"
+    """Choose learning rate, weight decay, momentum and dropout of this training by short trials that the validation
+    part judges, for each network: "grid" has DASH's 24, "short" the 3 learning rates of its largest tasks."""
+    tune_epochs: Count = 80
+    """Epochs of a trial, each of a small share of the training batches."""
     plain: Annotated[bool, Field(strict=True)] = True
     """Also train the unchanged backbone for as long, to compare with."""
 

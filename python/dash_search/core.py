@@ -2,8 +2,9 @@
 """The search as one function: supernet, architecture, retraining, test."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,8 +18,8 @@ from .networks import Networks, try_final, try_search
 from .progress import terminal
 from .randomness import Randomness
 from .run_folder import Record, RunFolder, Stage
-from .stages import Architecture, retrain, score, search_supernet
-from .training import Batches, Job, record_engines
+from .stages import Architecture, Hyperparameters, Tuning, retrain, score, search_supernet, settings, tune
+from .training import Batches, Job, record_engines, samples
 
 FOUND, GIVEN, PLAIN = "searched", "given", "plain"
 """Names of networks in logs and tables: what the search found, what was given in its place, the unchanged backbone."""
@@ -35,13 +36,16 @@ class Result:
         scores: ``{"searched": {"valid": ..., "test": ...}, "plain": {...}}``; in place of "searched" stands "given" if
             an architecture was given, "plain" is the unchanged backbone trained as long, "test" is there if test data
             was given, and "test NAME" for each metric beside the metric.
-        history: The records of the log: one per epoch of the stages "search" and "retrain", one per network of "test".
+        hyperparameters: What each network was trained with: as the settings have it, or as the trials chose.
+        history: The records of the log: one per epoch of the stages "search" and "retrain", per trial of "tune", per
+            network of "test".
         run_dir: The folder with all of it.
     """
 
     architecture: Architecture
     model: nn.Module
     scores: dict[str, dict[str, float]]
+    hyperparameters: dict[str, Hyperparameters]
     history: list[Record]
     run_dir: Path
 
@@ -58,6 +62,8 @@ def search(
     final_model: nn.Module | None = None,
     architecture: Architecture | None = None,
     initialise: Callable[[nn.Module], None] | None = None,
+    set_dropout: Callable[[nn.Module, float], None] | None = None,
+    tuning: Tuning | None = None,
     remarks: Sequence[str] = (),
     run_dir: Path | str | None = None,
     resume: bool = False,
@@ -86,6 +92,9 @@ def search(
             starts from the weights of ``final_model``, and so does the searched one but for the convolutions whose
             kernel size or dilation changed: these are drawn as ``nn.ConvNd`` does. After a training of your own, that
             favours the plain one.
+        set_dropout: Gives a network a share of dropout, in place. Without it dropout is not among what ``config.tune``
+            chooses.
+        tuning: What ``config.tune`` chooses with; by default ``train``, ``valid``, ``metric`` and ``final_model``.
         remarks: Sentences that whoever reads the scores must know; they go into the result and its report.
         run_dir: Folder for the results, new or empty. By default ``runs/`` and the time.
         resume: Go on with the run in ``run_dir``, which must have the same settings, metric, networks, given
@@ -107,21 +116,25 @@ def search(
     config = Config() if config is None else config
     final_model = model if final_model is None else final_model
     preflight.check_arguments(model, final_model, config, metric)
+    tuning = Tuning(train, valid, metric, final_model) if tuning is None else tuning
     parts = {"train": train, "valid": valid} | ({} if test is None else {"test": test})
-    for name, batches in parts.items():
+    apart = {} if config.tune == "none" or tuning.train is train else {"train": tuning.train, "valid": tuning.valid}
+    for name, batches in (*parts.items(), *apart.items()):
         preflight.check_loader(name, batches)
     console = terminal() if console is None else console
     with preflight.computing(config), torch.inference_mode(False), torch.enable_grad():
-        randomness = Randomness(config.seed, torch.device(config.device), parts.values())
+        randomness = Randomness(config.seed, torch.device(config.device), [*parts.values(), *apart.values()])
         with randomness.preserved():
-            build = Networks(model, final_model, config, initialise, randomness)
+            build = Networks(model, final_model, config, initialise, set_dropout, randomness)
             trial = try_search(build, parts, loss, metric) if architecture is None else architecture
             try_final(build, _trained(trial, architecture, config), parts, loss, metric)
+            if apart:
+                try_final(replace(build, final_model=tuning.final_model), {FOUND: trial}, apart, loss, tuning.metric)
             identity = {
                 "metric": metric.name,
                 "higher_is_better": metric.higher_is_better,
                 # not those of the test part: it chooses nothing, and is scored anew whenever a run is resumed
-                **{f"samples of {name}": preflight.samples(parts[name]) for name in ("train", "valid")},
+                **{f"samples of {name}": samples(parts[name]) for name in ("train", "valid")},
                 "shapes of model": preflight.shapes_digest(model),
                 "shapes of final_model": preflight.shapes_digest(final_model),
                 "given architecture": architecture,
@@ -129,7 +142,7 @@ def search(
             path = default_run_dir() if run_dir is None else Path(run_dir)
             with RunFolder(path, config, identity, resume=resume) as folder:
                 job = Job(train, valid, loss, metric, config, randomness, folder, console)
-                return _run(job, build, architecture, test, remarks)
+                return _run(job, build, architecture, tuning, test, remarks)
 
 
 def _trained(architecture: Architecture, given: Architecture | None, config: Config) -> dict[str, Architecture]:
@@ -137,7 +150,14 @@ def _trained(architecture: Architecture, given: Architecture | None, config: Con
     return {FOUND if given is None else GIVEN: architecture} | ({PLAIN: {}} if config.plain else {})
 
 
-def _run(job: Job, build: Networks, given: Architecture | None, test: Batches | None, remarks: Sequence[str]) -> Result:
+def _run(
+    job: Job,
+    build: Networks,
+    given: Architecture | None,
+    tuning: Tuning,
+    test: Batches | None,
+    remarks: Sequence[str],
+) -> Result:
     supernets: dict[str, nn.Module] = {}
     if given is None:
         supernets["supernet"] = build.supernet()
@@ -146,9 +166,12 @@ def _run(job: Job, build: Networks, given: Architecture | None, test: Batches | 
     else:
         architecture = given
         job.folder.write_json("architecture.json", architecture)
-    networks = {name: build.final(name, its) for name, its in _trained(architecture, given, job.config).items()}
+    trained = _trained(architecture, given, job.config)
+    values = {name: _hyperparameters(job, build, tuning, name, its) for name, its in trained.items()}
+    networks = {name: build.final(name, its, values[name]) for name, its in trained.items()}
     record_engines(job, {**supernets, **networks})
-    scores = {name: {"valid": retrain(job, name, network)} for name, network in networks.items()}
+    jobs = {name: replace(job, config=job.config.model_copy(update=settings(its))) for name, its in values.items()}
+    scores = {name: {"valid": retrain(jobs[name], name, network)} for name, network in networks.items()}
     for name, network in networks.items():
         if test is not None:
             scores[name].update(score(job, name, network, test))
@@ -160,8 +183,21 @@ def _run(job: Job, build: Networks, given: Architecture | None, test: Batches | 
         seconds[stage] = seconds.get(stage, 0.0) + record["seconds"]
     sizes = {name: sum(weights.numel() for weights in network.parameters()) for name, network in networks.items()}
     outcome = {"metric": job.metric.name, "scores": scores, "parameters": sizes, "seconds": seconds}
-    job.folder.write_json("result.json", {**outcome, "remarks": [*remarks]})
-    return Result(architecture, next(iter(networks.values())), scores, history, job.folder.path)
+    job.folder.write_json("result.json", {**outcome, "hyperparameters": values, "remarks": [*remarks]})
+    return Result(architecture, next(iter(networks.values())), scores, values, history, job.folder.path)
+
+
+def _hyperparameters(
+    job: Job, build: Networks, tuning: Tuning, name: str, architecture: Architecture
+) -> Hyperparameters:
+    """What a network is to be trained with."""
+    config = job.config
+    if config.tune == "none":
+        return {"lr": config.lr, "weight_decay": config.weight_decay, "momentum": config.momentum}
+    apart = replace(job, train=tuning.train, valid=tuning.valid, metric=tuning.metric)
+    networks = replace(build, final_model=tuning.final_model)
+    with_dropout = build.set_dropout is not None
+    return tune(apart, name, partial(networks.final, name, architecture), with_dropout=with_dropout)
 
 
 def default_run_dir(prefix: str = "run") -> Path:

@@ -15,8 +15,10 @@ from .config import Config
 from .errors import SettingsError
 from .metrics import Loss, Metric
 from .randomness import Randomness
-from .stages import Architecture, build_supernet, choice
+from .stages import Architecture, Hyperparameters, build_supernet, choice
 from .training import Batches
+
+NO_VALUES: Hyperparameters = {}
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Networks:
         final_model: The network that is trained with the kernels of an architecture.
         config: Settings of the run.
         initialise: Called with a network before it is trained, to draw its weights anew.
+        set_dropout: Gives a network a share of dropout, in place; None if it has none that can be set.
         randomness: Of the run.
     """
 
@@ -35,6 +38,7 @@ class Networks:
     final_model: nn.Module
     config: Config
     initialise: Callable[[nn.Module], None] | None
+    set_dropout: Callable[[nn.Module, float], None] | None
     randomness: Randomness
 
     def supernet(self) -> nn.Module:
@@ -42,8 +46,8 @@ class Networks:
         self.randomness.seed("weights of supernet")
         return build_supernet(self.model, self.config)
 
-    def final(self, name: str, architecture: Architecture) -> nn.Module:
-        """The network of that name, with the kernels of an architecture.
+    def final(self, name: str, architecture: Architecture, values: Hyperparameters = NO_VALUES) -> nn.Module:
+        """The network of that name, with the kernels of an architecture and with the dropout among the values, if any.
 
         Raises:
             SettingsError: It cannot have them.
@@ -55,6 +59,8 @@ class Networks:
             raise SettingsError(f"the {name} network cannot have its architecture: {error}") from error
         if self.initialise is not None:
             self.initialise(network)
+        if self.set_dropout is not None and "dropout" in values:
+            self.set_dropout(network, values["dropout"])
         return network.to(self.config.device)
 
 

@@ -4,8 +4,8 @@
 import contextlib
 import copy
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,10 @@ def check_arguments(model: object, final_model: object, config: object, metric: 
             f"metric is a {type(metric).__name__}: give dash_search.Metric(name, function of all outputs and targets, "
             "higher_is_better)."
         )
+    if config.tune != "none" and find_spec("optuna") is None:
+        raise SettingsError(
+            f"tune={config.tune!r} needs the package optuna: run pip install 'dash_kernels[tune]', or set it to none."
+        )
 
 
 def check_loader(name: str, batches: object) -> None:
@@ -57,12 +61,6 @@ def check_loader(name: str, batches: object) -> None:
         raise SettingsError(f"{name} is a {kind} that does not know how many batches it has: {again}") from error
     if count == 0:
         raise SettingsError(f"{name} has no batches: the data set is empty, or smaller than a batch under drop_last.")
-
-
-def samples(batches: Any) -> int:
-    """How many samples a loader has, or batches if it does not tell."""
-    dataset = getattr(batches, "dataset", None)
-    return len(dataset) if isinstance(dataset, Sized) else len(batches)
 
 
 def shapes_digest(model: nn.Module) -> str:

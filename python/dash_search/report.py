@@ -22,7 +22,7 @@ def report(folder: Path, console: Console) -> None:
         raise RunFolderError(f"{folder} holds no finished run: it has no result.json.")
     architecture, result = read_json(folder / "architecture.json"), read_json(folder / "result.json")
     try:
-        tables = _kernels(architecture), _scores(result), _times(result)
+        tables = _kernels(architecture), _scores(result), _hyperparameters(result), _times(result)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"architecture.json or result.json in {folder} is damaged: {error!r}") from error
     for table in tables:
@@ -46,6 +46,14 @@ def _scores(result: dict[str, Any]) -> Table:
     for name, parts in result["scores"].items():
         shown = (f"{parts[part]:.4g}" if part in parts else "-" for part in ("valid", "test", *beside))
         table.add_row(name, *shown, f"{result['parameters'][name]:,}")
+    return table
+
+
+def _hyperparameters(result: dict[str, Any]) -> Table:
+    names = list(dict.fromkeys(name for values in result["hyperparameters"].values() for name in values))
+    table = Table("network", *(name.replace("_", " ") for name in names), title="Trained with")
+    for network, values in result["hyperparameters"].items():
+        table.add_row(network, *(f"{values[name]:g}" if name in values else "-" for name in names))
     return table
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import nn
 from torch.utils.data import DataLoader
 
 from .config import RunConfig
 from .core import Result, search
+from .data.splits import Splits
 from .randomness import Randomness
-from .stages import Architecture
-from .tasks import Task
+from .stages import Architecture, Tuning
+from .tasks import TASKS, Task
+from .training import Batches
 
 
 def show_licences(task: Task, console: Console) -> None:
@@ -43,15 +46,17 @@ def run_task(
     console.print(f"run folder: {run_dir}")
     backbone = task.backbone(config.backbone)
     splits = task.load(task.fetch(console.print))
-    randomness = Randomness(config.seed, torch.device("cpu"), ())
-    with randomness.preserved():
-        randomness.seed("backbones")
-        model = backbone.build(config.search_width, splits)
-        final_model = backbone.build(config.width, splits, config.dropout)
+    model, final_model = _backbones(task, config, splits)
+    train, valid = _loaders(config, splits)
+    tuning = None
+    if config.tune != "none" and task.leaks:  # then the validation part is the test part, which chooses nothing here
+        clean = TASKS[task.name]
+        apart = clean.load(clean.fetch(console.print))
+        tuning = Tuning(*_loaders(config, apart), clean.metric, _backbones(task, config, apart)[1])
     return search(
         model,
-        DataLoader(splits.train, config.batch_size, shuffle=True),
-        DataLoader(splits.valid, config.eval_batch_size),
+        train,
+        valid,
         config,
         loss=task.loss,
         metric=task.metric,
@@ -59,8 +64,25 @@ def run_task(
         final_model=final_model,
         architecture=architecture,
         initialise=backbone.initialise,
+        set_dropout=backbone.set_dropout,
+        tuning=tuning,
         remarks=[task.leaks] if task.leaks else [],
         run_dir=run_dir,
         resume=resume,
         console=console,
     )
+
+
+def _backbones(task: Task, config: RunConfig, splits: Splits) -> tuple[nn.Module, nn.Module]:
+    """The network to search and the one to train, with the same weights whenever they are built."""
+    build = task.backbone(config.backbone).build
+    randomness = Randomness(config.seed, torch.device("cpu"), ())
+    with randomness.preserved():
+        randomness.seed("backbones")
+        return build(config.search_width, splits), build(config.width, splits, config.dropout)
+
+
+def _loaders(config: RunConfig, splits: Splits) -> tuple[Batches, Batches]:
+    """Of the training and of the validation part."""
+    train = DataLoader(splits.train, config.batch_size, shuffle=True)
+    return train, DataLoader(splits.valid, config.eval_batch_size)

@@ -3,7 +3,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,12 @@ def _kind(batch: object) -> str:
     return type(batch).__name__
 
 
+def samples(batches: Any) -> int:
+    """How many samples a loader has, or batches if it does not tell."""
+    dataset = getattr(batches, "dataset", None)
+    return len(dataset) if isinstance(dataset, Sized) else len(batches)
+
+
 def sgd(
     groups: list[dict[str, Any]], config: Config, milestones: Sequence[float], epochs: int
 ) -> tuple[torch.optim.SGD, MultiStepLR]:
@@ -71,6 +77,24 @@ def sgd(
     """
     optimizer = torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0)
     return optimizer, MultiStepLR(optimizer, [math.floor(m * epochs) + 1 for m in milestones], config.lr_drop)
+
+
+class TrainingSteps:
+    """What follows every backward pass when an ordinary network is trained: a step of its weights.
+
+    Attributes:
+        optimizer: Of all weights.
+        schedule: Its learning rate.
+    """
+
+    def __init__(self, model: nn.Module, config: Config, epochs: int) -> None:
+        group = {"params": list(model.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
+        self.optimizer, self.schedule = sgd([group], config, config.milestones, epochs)
+
+    def __call__(self) -> None:
+        """Takes the step, and clears the gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 def train_batches(model: nn.Module, batches: Iterable[Any], job: Job, step: Callable[[], None], tick: Tick) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Second stage: train a fresh network for the full budget and keep the weights that validate best."""
+"""Third stage: train a fresh network for the full budget and keep the weights that validate best."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from torch import nn
 
 from ..metrics import Metric
 from ..run_folder import Stage, Stateful
-from ..training import Job, Tick, evaluate, run_epochs, sgd, train_batches
+from ..training import Job, Tick, TrainingSteps, evaluate, run_epochs, train_batches
 
 
 class Best:
@@ -47,22 +47,17 @@ def retrain(job: Job, network: str, model: nn.Module) -> float:
         TrainingError: Loss, outputs or score became infinite or not a number.
     """
     config = job.config
-    group = {"params": list(model.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
-    optimizer, schedule = sgd([group], config, config.milestones, config.epochs)
+    step = TrainingSteps(model, config, config.epochs)
     best = Best(job.metric)
-
-    def step() -> None:
-        optimizer.step()
-        optimizer.zero_grad()
 
     def epoch_of_training(tick: Tick) -> Mapping[str, Any]:
         loss = train_batches(model, job.train, job, step, tick)
-        schedule.step()
+        step.schedule.step()
         score = evaluate(model, job.valid, job)
         best.offer(score, model)
         return {"loss": loss, "valid_score": score}
 
-    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best}
+    parts: dict[str, Stateful] = {"model": model, "optimizer": step.optimizer, "schedule": step.schedule, "best": best}
     run_epochs(job, Stage("retrain", network), config.epochs, len(job.train), parts, epoch_of_training)
     assert best.score is not None  # there is at least one epoch
     model.load_state_dict(best.weights)

@@ -26,7 +26,7 @@ def wide_resnet(in_channels: int, outputs: int, *, dense: bool = False) -> Backb
     def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
         return decoded(WideResNet(in_channels, outputs, width=width, dense=dense, dropout=dropout), splits)
 
-    return Backbone(build, draw_convolutions)
+    return Backbone(build, draw_convolutions, set_dropout)
 
 
 def resnet1d(in_channels: int, outputs: int, *, channels: int, dense: bool = False, causal: bool = False) -> Backbone:
@@ -37,7 +37,7 @@ def resnet1d(in_channels: int, outputs: int, *, channels: int, dense: bool = Fal
         network = ResNet1D(in_channels, outputs, channels=wide, dense=dense, causal=causal, dropout=dropout)
         return decoded(network, splits)
 
-    return Backbone(build)
+    return Backbone(build, set_dropout=set_dropout)
 
 
 def tcn(in_channels: int, outputs: int, *, dense: bool = False) -> Backbone:
@@ -46,7 +46,7 @@ def tcn(in_channels: int, outputs: int, *, dense: bool = False) -> Backbone:
     def build(width: int, splits: Splits, dropout: float = 0.0) -> nn.Module:
         return decoded(TCN(in_channels, outputs, channels=100 * width, dense=dense, dropout=dropout), splits)
 
-    return Backbone(build, draw_narrowly)
+    return Backbone(build, draw_narrowly, set_dropout)
 
 
 def deepsea(in_channels: int, outputs: int, length: int) -> Backbone:
@@ -92,6 +92,13 @@ def fno_conv(in_channels: int, outputs: int) -> Backbone:
 def _refuse(dropout: float, network: type[nn.Module]) -> None:
     if dropout:
         raise SettingsError(f"dropout is {dropout}: {network.__name__} has none that can be set, so leave it at 0.")
+
+
+def set_dropout(network: nn.Module, share: float) -> None:
+    """Gives all layers of dropout of a network this share, in place."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
 
 
 def decoded(network: nn.Module, splits: Splits) -> nn.Module:

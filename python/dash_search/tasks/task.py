@@ -45,10 +45,12 @@ class Backbone:
     Attributes:
         build: Makes it; its module names must not depend on the width and the dropout.
         initialise: Draws the convolutions of a network anew, in place; None if torch's way of drawing them is right.
+        set_dropout: Gives a network a share of dropout, in place; None if it has none that can be set.
     """
 
     build: Build
     initialise: Callable[[nn.Module], None] | None = None
+    set_dropout: Callable[[nn.Module, float], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ TINY = {
     "search_epochs": 1,
     "search_fraction": 0.01,
     "epochs": 1,
+    "tune": "none",
+    "tune_epochs": 1,
     "plain": False,
     "kernel_sizes": (3,),
     "dilations": (1, 3),

@@ -145,7 +145,9 @@ def test_all_points_of_a_grid_are_tried_once_and_the_first_of_equals_wins() -> N
         assert len(values) == 24 and trials.best() == values[2]
         again = stage.Trials(grid, metric, seed=7)
         again.load_state_dict({"scores": scores[:20]})
-        assert again.best() == values[2] and again.run(lambda chosen: 5.0 * sign)[0] == values[20] == again.best()
+        better = 5.0 * sign
+        assert again.best() == values[2]
+        assert again.run(lambda chosen, score=better: score)[0] == values[20] == again.best()  # type: ignore[misc]
     assert optuna.logging.get_verbosity() == level
 
 

@@ -36,7 +36,7 @@ def load(paths: Sequence[Path], valid: float = VALID, deviation: tuple[float, ..
     return image_splits(trained, tested, MEAN, deviation, valid=valid, augment=True)
 
 
-DASH = RunConfig(task="cifar10", width=4, grad_scale=5000.0)
+DASH = RunConfig(task="cifar10", width=4, tune="grid", grad_scale=5000.0)
 
 CLEAN = Task(
     summary="60,000 photographs, 32x32, 10 classes (2-D classification)",

@@ -34,7 +34,7 @@ def load(paths: Sequence[Path], valid: float = VALID) -> Splits:
     return image_splits(trained, tested, MEAN, DEVIATION, valid=valid, augment=True)
 
 
-DASH = RunConfig(task="cifar100", width=4, grad_scale=5000.0)
+DASH = RunConfig(task="cifar100", width=4, tune="grid", grad_scale=5000.0)
 
 CLEAN = Task(
     summary="NAS-Bench-360: 60,000 photographs, 32x32, 100 classes (2-D classification)",

@@ -53,6 +53,7 @@ def load(paths: Sequence[Path], valid: float = VALID) -> Splits:
 # the size penalty of the widest kernels, 1,017 steps, is as strong as the task.
 DASH = RunConfig(
     task="mnist",
+    tune="grid",
     backbone="resnet1d",
     dilations=(1, 3, 7, 15, 31, 63, 127),
     milestones=(0.15, 0.3, 0.45, 0.6, 0.8),

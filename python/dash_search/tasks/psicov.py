@@ -117,7 +117,16 @@ def load_paper(paths: Sequence[Path]) -> Splits:
     return Splits(Crops(readers(root, "deepcov"), CROP), valid=test, test=test)
 
 
-DASH = RunConfig(task="psicov", width=4, search_lr=0.01, alpha_lr=0.005, lr=0.01, batch_size=8, eval_batch_size=8)
+DASH = RunConfig(
+    task="psicov",
+    width=4,
+    tune="short",
+    search_lr=0.01,
+    alpha_lr=0.005,
+    lr=0.01,
+    batch_size=8,
+    eval_batch_size=8,
+)
 
 CLEAN = Task(
     summary="NAS-Bench-360: 3,606 proteins, 57 features to distances of residues (2-D dense regression)",

@@ -55,7 +55,7 @@ def load_paper(paths: Sequence[Path]) -> Splits:
     return image_splits(trained, tested, (0.0,) * 3, (1 / 255,) * 3, valid=0.0)
 
 
-DASH = RunConfig(task="spherical", width=4, grad_scale=500.0)
+DASH = RunConfig(task="spherical", width=4, tune="grid", grad_scale=500.0)
 
 CLEAN = Task(
     summary="NAS-Bench-360: 60,000 photographs on turned spheres, 60x60, 100 classes (2-D classification)",

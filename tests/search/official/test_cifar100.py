@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from dash_search import DataError, Result
+from dash_search import DataError, Result, core
 from dash_search.data.images import moved_and_mirrored
+from dash_search.stages import tune
 from dash_search.tasks import TASKS
 from dash_search.tasks.cifar100 import DEVIATION, FILE, MEAN
 
@@ -77,6 +78,25 @@ def test_the_paper_validates_on_the_test_part_and_says_so(data: Path, run_tiny: 
     result = run_tiny("cifar100", "paper")
     assert result.scores["searched"]["valid"] == result.scores["searched"]["test"]
     assert json.loads((result.run_dir / "result.json").read_text())["remarks"] == [task.leaks]
+
+
+def test_the_paper_tunes_on_the_split_of_the_benchmark(
+    data: Path, run_tiny: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test part validates there, and hyper-parameters are no business of its."""
+    write()
+    judged: list[Any] = []
+
+    def noted(job: Any, *arguments: Any, **options: Any) -> Any:
+        judged.append([loader.dataset.images.tolist() for loader in (job.train, job.valid)])
+        return tune(job, *arguments, **options)
+
+    monkeypatch.setattr(core, "tune", noted)
+    result = run_tiny("cifar100", "paper", tune="short")
+    clean: Any = TASKS["cifar100"].load([FILE.path()])
+    assert judged == [[part.images.tolist() for part in (clean.train, clean.valid)]]
+    assert result.hyperparameters["searched"]["momentum"] == 0.99
+    assert [record["stage"] for record in result.history] == ["search", *["tune"] * 3, "retrain", "test"]
 
 
 def test_missing_and_damaged_files(data: Path) -> None:

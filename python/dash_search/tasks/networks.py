@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The backbones as the tasks name them: what is left to say is what goes in and what comes out."""
+"""The backbones as the tasks name them: what is left to say is what goes in and what comes out.
+
+All but WRN and ResNet1D have DASH's size at a width of 1, also in tasks whose default is wider for WRN's sake.
+"""
 
 from torch import nn
 

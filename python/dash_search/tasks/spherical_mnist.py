@@ -12,7 +12,7 @@ from ..data.sphere import project, random_rotations
 from ..data.splits import Splits
 from ..metrics import ACCURACY
 from .mnist5k import FILE, split_digits
-from .networks import wide_resnet
+from .networks import convnext, wide_resnet
 from .task import Task
 
 BANDWIDTH = 30  # of the benchmark: 60x60 places on the sphere
@@ -46,6 +46,6 @@ SPHERICAL_MNIST = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ACCURACY,
-    backbones={"wrn": wide_resnet(1, 10)},
+    backbones={"wrn": wide_resnet(1, 10), "convnext": convnext(1, 10)},
     defaults=DEMONSTRATION,
 )

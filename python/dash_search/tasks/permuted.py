@@ -23,7 +23,8 @@ def permuted(task: Task, order: Tensor) -> Task:
 
     def load(paths: Sequence[Path]) -> Splits:
         splits = task.load(paths)
-        return Splits(*(Reordered(part, order) for part in (splits.train, splits.valid, splits.test)))
+        train, valid, test = (Reordered(part, order) for part in (splits.train, splits.valid, splits.test))
+        return dataclasses.replace(splits, train=train, valid=valid, test=test)
 
     return dataclasses.replace(
         task,

@@ -130,6 +130,8 @@ def _data(console: Console, task: Task) -> None:
         inputs, targets = part[0]
         to = f" to {tuple(targets.shape)}" if targets.dim() else ""
         console.print(f"{name:>6}: {len(part)} samples of {tuple(inputs.shape)}{to}")
+    for remark in splits.remarks:
+        console.print(f"note: {remark}")
 
 
 def _run(console: Console, given: argparse.Namespace) -> None:

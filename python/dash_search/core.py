@@ -138,6 +138,7 @@ def search(
                 "shapes of model": preflight.shapes_digest(model),
                 "shapes of final_model": preflight.shapes_digest(final_model),
                 "given architecture": architecture,
+                "remarks": [*remarks] or None,  # they tell apart other data of the same shapes
             }
             path = default_run_dir() if run_dir is None else Path(run_dir)
             with RunFolder(path, config, identity, resume=resume) as folder:

@@ -46,6 +46,9 @@ def run_task(
     console.print(f"run folder: {run_dir}")
     backbone = task.backbone(config.backbone)
     splits = task.load(task.fetch(console.print))
+    remarks = [*([task.leaks] if task.leaks else []), *splits.remarks]
+    for remark in remarks:
+        console.print(f"note: {remark}")
     model, final_model = _backbones(task, config, splits)
     train, valid = _loaders(config, splits)
     tuning = None
@@ -66,7 +69,7 @@ def run_task(
         initialise=backbone.initialise,
         set_dropout=backbone.set_dropout,
         tuning=tuning,
-        remarks=[task.leaks] if task.leaks else [],
+        remarks=remarks,
         run_dir=run_dir,
         resume=resume,
         console=console,

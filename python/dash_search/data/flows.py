@@ -7,6 +7,11 @@ from torch.utils.data import TensorDataset
 
 from .splits import Splits
 
+Fields = tuple[Tensor, Tensor]
+"""Coefficients and pressures of so many flows, both ``(N, height, width)``, float32."""
+
+VALID_SHARE = 0.1  # of the training file, at its end, as in the benchmark
+
 
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and unbiased deviation of every grid point over the first axis of ``(N, height, width)``.
@@ -48,8 +53,15 @@ def with_coordinates(coefficient: Tensor) -> Tensor:
     return torch.stack([coefficient, across, down], dim=1)
 
 
-def flow_splits(*parts: tuple[Tensor, Tensor]) -> Splits:
-    """Training, validation and test part out of coefficients and pressures ``(N, height, width)`` of each.
+def without_end(fields: Fields) -> tuple[Fields, Fields]:
+    """The flows to train on, and those at the end that validate."""
+    coefficient, pressure = fields
+    size = len(coefficient) - round(VALID_SHARE * len(coefficient))
+    return (coefficient[:size], pressure[:size]), (coefficient[size:], pressure[size:])
+
+
+def flow_splits(*parts: Fields) -> Splits:
+    """Training, validation and test part out of the fields of each.
 
     Inputs ``(3, height, width)`` are normalised by the training part alone, targets stay in their own units, and the
     decoder of the parts is fitted on those of the training part.

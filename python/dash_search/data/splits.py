@@ -20,12 +20,14 @@ class Splits:
         valid: What chooses among weights.
         test: What is looked at once, at the end.
         decoder: From a network's outputs to the units of the targets, if anything; fitted on the training part.
+        remarks: Sentences about the data that whoever reads a result must know.
     """
 
     train: Dataset[Any]
     valid: Dataset[Any]
     test: Dataset[Any]
     decoder: nn.Module | None = field(default=None, kw_only=True)
+    remarks: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 def stratified_split(classes: Tensor, shares: Sequence[float], *, seed: int) -> list[Tensor]:

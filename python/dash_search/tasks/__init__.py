@@ -4,7 +4,9 @@
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
 from .cosmic import COSMIC
+from .darcy import DARCY
 from .darcy16 import DARCY16
+from .darcy85 import DARCY85
 from .fsd50k import FSD50K
 from .mnist import MNIST
 from .mnist5k import MNIST5K
@@ -20,9 +22,9 @@ from .task import Backbone, DataFile, Task
 from .vowels import VOWELS
 from .watch import WATCH
 
-# their data come in wheels
-OFFLINE = (MNIST5K, SMNIST5K, DARCY16, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
-OFFICIAL = (CIFAR100, SPHERICAL, PSICOV, COSMIC, FSD50K)  # NAS-Bench-360; the user puts the files in place
+# their data come in wheels, or are generated
+OFFLINE = (MNIST5K, SMNIST5K, DARCY16, DARCY85, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
+OFFICIAL = (CIFAR100, SPHERICAL, DARCY, PSICOV, COSMIC, FSD50K)  # NAS-Bench-360; the user puts the files in place
 FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
 
 TASKS = {task.name: task for task in (*OFFLINE, *OFFICIAL, *FURTHER)}

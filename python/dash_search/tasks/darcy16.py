@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..config import RunConfig
-from ..data.flows import flow_splits
+from ..data.flows import Fields, flow_splits, without_end
 from ..data.splits import Splits
 from ..data.wheels import WheelFile
 from ..errors import DataError
@@ -34,10 +33,9 @@ TEST_FILE = WheelFile(
     sha256="d2b19af9d4a6ae04ba2de54b8ecccc8b89766472faf6ce7f506c0b2a60f69a4c",
     licence=LICENCE,
 )
-VALID_SHARE = 0.1  # the end of the training file
 
 
-def read_fields(path: Path) -> tuple[Tensor, Tensor]:
+def read_fields(path: Path) -> Fields:
     """Reads a file of problems and solutions, tensors only.
 
     Returns:
@@ -58,9 +56,8 @@ def read_fields(path: Path) -> tuple[Tensor, Tensor]:
 
 def load(paths: Sequence[Path]) -> Splits:
     """Inputs ``(3, 16, 16)``, targets ``(16, 16)``; the end of the training file is the validation part."""
-    (coefficient, pressure), tested = (read_fields(path) for path in paths)
-    size = len(coefficient) - round(VALID_SHARE * len(coefficient))
-    return flow_splits((coefficient[:size], pressure[:size]), (coefficient[size:], pressure[size:]), tested)
+    fields, tested = (read_fields(path) for path in paths)
+    return flow_splits(*without_end(fields), tested)
 
 
 # Minutes on two cores; learning rates and batches as DASH has them for dense tasks, ten times larger ones for the

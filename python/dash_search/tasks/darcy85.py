@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """darcy85: the media of the task darcy as they are generated here, their flow solved on 85x85 points straight away.
 
-Not the benchmark's data: its pressures come from 421x421 points, from which these differ by about 0.3 %.
+Not the benchmark's data: its pressures come from 421x421 points, from which these differ by 0.4 %.
 """
 
 from collections.abc import Sequence

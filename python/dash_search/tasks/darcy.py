@@ -18,7 +18,7 @@ from ..data.official import OfficialFile
 from ..data.splits import Splits
 from ..losses import summed_relative_l2
 from ..metrics import RELATIVE_L2
-from .networks import wide_resnet
+from .networks import fno_conv, wide_resnet
 from .task import Task
 
 SIDE, STEP = 421, 5  # points of a side in the benchmark's files, of which every fifth is kept
@@ -120,7 +120,7 @@ CLEAN = Task(
     load=load,
     loss=summed_relative_l2,
     metric=RELATIVE_L2,
-    backbones={"wrn": wide_resnet(3, 1, dense=True)},
+    backbones={"wrn": wide_resnet(3, 1, dense=True), "fno-conv": fno_conv(3, 1)},
     defaults=DASH,
 )
 DARCY = dataclasses.replace(

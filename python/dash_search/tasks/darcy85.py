@@ -14,7 +14,7 @@ from ..data.splits import Splits
 from ..losses import summed_relative_l2
 from ..metrics import RELATIVE_L2
 from . import darcy
-from .networks import wide_resnet
+from .networks import fno_conv, wide_resnet
 from .task import Task
 
 FLOWS = GeneratedFlows(
@@ -49,6 +49,6 @@ DARCY85 = Task(
     load=load,
     loss=summed_relative_l2,
     metric=RELATIVE_L2,
-    backbones={"wrn": wide_resnet(3, 1, dense=True)},
+    backbones={"wrn": wide_resnet(3, 1, dense=True), "fno-conv": fno_conv(3, 1)},
     defaults=DEMONSTRATION,
 )

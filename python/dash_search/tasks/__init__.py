@@ -7,12 +7,18 @@ from .cosmic import COSMIC
 from .darcy import DARCY
 from .darcy16 import DARCY16
 from .darcy85 import DARCY85
+from .deepsea import DEEPSEA
+from .ecg import ECG
 from .fsd50k import FSD50K
 from .mnist import MNIST
 from .mnist5k import MNIST5K
+from .music_jsb import MUSIC_JSB
+from .music_nottingham import MUSIC_NOTTINGHAM
+from .ninapro import NINAPRO
 from .permuted import CIFAR10_PERM, CIFAR100_PERM, MNIST_PERM
 from .pigcvp import PIGCVP
 from .psicov import PSICOV
+from .satellite import SATELLITE
 from .satimage import SATIMAGE
 from .smnist5k import SMNIST5K
 from .spherical import SPHERICAL
@@ -24,8 +30,9 @@ from .watch import WATCH
 
 # their data come in wheels, or are generated
 OFFLINE = (MNIST5K, SMNIST5K, DARCY16, DARCY85, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
-OFFICIAL = (CIFAR100, SPHERICAL, DARCY, PSICOV, COSMIC, FSD50K)  # NAS-Bench-360; the user puts the files in place
-FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM)  # of DASH, likewise
+# NAS-Bench-360; the user puts the files in place
+OFFICIAL = (CIFAR100, SPHERICAL, DARCY, PSICOV, COSMIC, NINAPRO, FSD50K, ECG, SATELLITE, DEEPSEA)
+FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM, MUSIC_JSB, MUSIC_NOTTINGHAM)  # of DASH, likewise
 
 TASKS = {task.name: task for task in (*OFFLINE, *OFFICIAL, *FURTHER)}
 

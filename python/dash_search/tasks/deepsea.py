@@ -15,7 +15,7 @@ from ..data.splits import Splits
 from ..data.stored import Stored
 from ..losses import multi_label
 from ..metrics import AUROC_ERROR
-from .networks import resnet1d
+from .networks import deepsea, resnet1d, tcn
 from .sequences import SEQUENCES
 from .task import TEST_VALIDATES, Task
 
@@ -72,7 +72,11 @@ CLEAN = Task(
     load=load,
     loss=multi_label(),
     metric=AUROC_ERROR,
-    backbones={"resnet1d": resnet1d(LETTERS, FEATURES, channels=64)},
+    backbones={
+        "resnet1d": resnet1d(LETTERS, FEATURES, channels=64),
+        "tcn": tcn(LETTERS, FEATURES),
+        "deepsea": deepsea(LETTERS, FEATURES, LENGTH),
+    },
     defaults=DASH,
 )
 DEEPSEA = dataclasses.replace(

@@ -14,7 +14,7 @@ from ..data.pickles import read_pickle
 from ..data.recordings import Windows
 from ..data.splits import Splits
 from ..metrics import F1_ERROR_OF_VOTES, f1_error_of_batches
-from .networks import resnet1d
+from .networks import resnet1d, tcn
 from .sequences import SEQUENCES
 from .task import TEST_VALIDATES, Task
 
@@ -95,7 +95,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=F1_ERROR_OF_VOTES,
-    backbones={"resnet1d": resnet1d(1, 4, channels=4)},
+    backbones={"resnet1d": resnet1d(1, 4, channels=4), "tcn": tcn(1, 4)},
     defaults=DASH,
 )
 ECG = dataclasses.replace(

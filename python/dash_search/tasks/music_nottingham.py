@@ -9,7 +9,7 @@ from ..data.official import OfficialFile
 from ..data.piano_rolls import KEYS, benchmark_splits, paper_splits
 from ..data.splits import Splits
 from ..metrics import CROSS_ENTROPY, scored_cross_entropy
-from .networks import resnet1d
+from .networks import resnet1d, tcn
 from .sequences import SEQUENCES
 from .task import TEST_VALIDATES, Task
 
@@ -50,7 +50,10 @@ CLEAN = Task(
     load=load,
     loss=scored_cross_entropy,
     metric=CROSS_ENTROPY,
-    backbones={"resnet1d": resnet1d(KEYS, KEYS, channels=64, dense=True, causal=True)},
+    backbones={
+        "resnet1d": resnet1d(KEYS, KEYS, channels=64, dense=True, causal=True),
+        "tcn": tcn(KEYS, KEYS, dense=True),
+    },
     defaults=DASH,
 )
 MUSIC_NOTTINGHAM = dataclasses.replace(

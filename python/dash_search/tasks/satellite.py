@@ -13,7 +13,7 @@ from ..data.pickles import read_object_array
 from ..data.splits import Splits
 from ..data.stored import Stored, class_numbers, standardised
 from ..metrics import ERROR
-from .networks import resnet1d
+from .networks import resnet1d, tcn
 from .sequences import SEQUENCES
 from .task import TEST_VALIDATES, Task
 
@@ -82,7 +82,7 @@ CLEAN = Task(
     load=load,
     loss=nn.functional.cross_entropy,
     metric=ERROR,
-    backbones={"resnet1d": resnet1d(1, CLASSES, channels=64)},
+    backbones={"resnet1d": resnet1d(1, CLASSES, channels=64), "tcn": tcn(1, CLASSES)},
     defaults=DASH,
 )
 SATELLITE = dataclasses.replace(

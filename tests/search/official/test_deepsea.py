@@ -53,6 +53,16 @@ def test_a_run_from_the_archive_to_the_test(data: Path, run_tiny: Callable[..., 
     assert json.loads((result.run_dir / "result.json").read_text())["metric"] == "1-AUROC"
 
 
+def test_every_network_takes_what_the_file_gives(data: Path) -> None:
+    write()
+    task = TASKS["deepsea"]
+    splits = task.load([FILE.path()])
+    inputs = torch.stack([splits.test[0][0]] * 2)
+    for backbone in task.backbones.values():
+        with torch.no_grad():
+            assert backbone.build(1, splits)(inputs).shape == (2, 36)
+
+
 def test_the_paper_weighs_positives_and_validates_on_the_test_part(data: Path) -> None:
     write()
     clean, task = TASKS["deepsea"], TASKS["deepsea"].under("paper")

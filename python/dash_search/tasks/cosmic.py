@@ -124,6 +124,7 @@ def load_paper(paths: Sequence[Path]) -> Splits:
 DASH = RunConfig(
     task="cosmic",
     width=4,
+    tune="short",
     search_lr=0.01,
     alpha_lr=0.005,
     grad_scale=1000.0,

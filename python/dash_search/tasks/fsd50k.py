@@ -67,7 +67,7 @@ def load_paper(paths: Sequence[Path]) -> Splits:
     return Splits(RandomChunks(train, noises(root)), valid=heard, test=heard)
 
 
-DASH = RunConfig(task="fsd50k", width=4, batch_size=128, eval_batch_size=128)
+DASH = RunConfig(task="fsd50k", width=4, tune="short", batch_size=128, eval_batch_size=128)
 
 CLEAN = Task(
     summary="NAS-Bench-360: 51,197 clips, mel spectrograms 96x102, 200 kinds of sound (2-D multi-label)",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Does the search help? `python -m bench.quality` trains every offline task with kernels chosen in four ways.
+"""Does the search help? `python -m bench.quality` trains the offline tasks with kernels chosen in four ways.
 
 Each row (task, seed, method) is kept in bench/results/quality.csv when it is done; another call goes on with those that
 are missing. A row that is cut off goes on from the last epoch of its run folders.
@@ -23,7 +23,7 @@ from dash_search.run_folder import read_json
 
 from . import quality_rows, quality_table
 from .machine import ROOT, facts
-from .quality_plan import Planned, offline_tasks, plan
+from .quality_plan import Planned, offline_tasks, plan, wheel_tasks
 from .quality_rows import FIXED, Key, Row, Rows
 
 RESULTS = Path(__file__).parent / "results"
@@ -131,16 +131,16 @@ def say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    offline = offline_tasks()
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    parser.add_argument("--task", action="append", choices=offline, help="only this one (again for more)")
+    task_help = "this one (again for more); by default all whose data need not be generated"
+    parser.add_argument("--task", action="append", choices=offline_tasks(), help=task_help)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no row that would end later")
     budget_help = f"share of each task's own epochs [{BUDGET}]; another one is written to quick-quality.*"
     parser.add_argument("--budget", type=float, default=BUDGET, help=budget_help)
     given = parser.parse_args(arguments)
     stem = RESULTS / ("quality" if given.budget == BUDGET else "quick-quality")
     table, text = stem.with_suffix(".csv"), stem.with_suffix(".md")
-    rows = plan(given.task or offline, given.budget)
+    rows = plan(given.task or wheel_tasks(), given.budget)
     done = kept_rows(table, rows)
     try:
         measure_all(rows, done, table, given.minutes)

@@ -14,12 +14,14 @@ import dash_kernels as dk
 from dash_search.alpha import mixed_layers
 from dash_search.config import RunConfig
 from dash_search.data.official import OfficialFile
+from dash_search.data.wheels import WheelFile
 from dash_search.stages import Architecture, build_supernet, choice
 from dash_search.tasks import TASKS, Task
 
 from .quality_rows import DASH, FIXED, METHODS, PLAIN, RANDOM
 
 SEEDS = (0, 1, 2)
+MOST_EPOCHS = 30  # of a training; the task darcy has 200 of its own
 Candidates = dict[str, Sequence[dk.Candidate]]
 """Of each searched layer."""
 
@@ -58,6 +60,11 @@ def offline_tasks() -> list[str]:
     return [name for name, task in TASKS.items() if not any(isinstance(file, OfficialFile) for file in task.files)]
 
 
+def wheel_tasks() -> list[str]:
+    """The tasks whose data comes from wheels, and so is there in a moment."""
+    return [name for name, task in TASKS.items() if all(isinstance(file, WheelFile) for file in task.files)]
+
+
 def plan(names: Sequence[str], budget: float) -> list[Planned]:
     """All rows of these tasks, so that whoever stops early has a table of some use.
 
@@ -66,7 +73,8 @@ def plan(names: Sequence[str], budget: float) -> list[Planned]:
 
     Args:
         names: The tasks; their data is fetched.
-        budget: Share of each task's own epochs that every network, and the search, is trained for.
+        budget: Share of each task's own epochs that every network, and the search, is trained for; less where that
+            were more than 30 epochs of training.
     """
     groups = [group for name in names for group in _of_task(TASKS[name], budget)]
     return [row for _, group in sorted(groups, key=lambda one: one[0]) for row in group]
@@ -74,8 +82,9 @@ def plan(names: Sequence[str], budget: float) -> list[Planned]:
 
 def _of_task(task: Task, budget: float) -> Iterator[tuple[float, list[Planned]]]:
     splits = task.load(task.fetch())
+    budget = min(budget, MOST_EPOCHS / task.defaults.epochs)
     changes = {name: max(1, round(budget * getattr(task.defaults, name))) for name in ("epochs", "search_epochs")}
-    config = task.defaults.changed({**changes, "width": 1, "search_width": 1, "plain": False})
+    config = task.defaults.changed({**changes, "width": 1, "search_width": 1, "plain": False, "tune": "none"})
     backbone = task.backbone(config.backbone)
     supernet = build_supernet(backbone.build(config.search_width, splits), config)
     layers: Candidates = {name: layer.candidates for name, layer in mixed_layers(supernet).items()}

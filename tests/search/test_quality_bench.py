@@ -66,7 +66,8 @@ def with_budget(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 
 def test_offline_tasks_need_no_file_of_the_benchmark() -> None:
     names = quality_plan.offline_tasks()
-    assert {"mnist5k", "smnist5k", "darcy16"} <= set(names) and "cifar100" not in names
+    assert {"mnist5k", "smnist5k", "darcy16", "darcy"} <= set(names) and "cifar100" not in names
+    assert "mnist5k" in quality_plan.wheel_tasks() and "darcy" not in quality_plan.wheel_tasks()
 
 
 def test_methods() -> None:
@@ -191,6 +192,9 @@ def test_settings_are_those_of_the_task_at_width_one(bench: Bench, monkeypatch: 
         config = row.config
         assert (config.epochs, config.search_epochs, config.width, config.plain) == (2, 2, 1, False)
     assert len({row.settings for row in rows}) == 8
+    with_budget(monkeypatch, epochs=200)  # the search has 2
+    (config,) = {(row.config.epochs, row.config.search_epochs) for row in plan(["darcy16"], 0.5)}
+    assert config == (30, 1)
     assert [row.weight / rows[0].weight for row in rows[:4]] == [1, 1, 4, 2]
 
 

@@ -112,7 +112,16 @@ def load_paper(paths: Sequence[Path]) -> Splits:
     return dataclasses.replace(flow_splits(trained, tested, tested), remarks=remarks)
 
 
-DASH = RunConfig(task="darcy", width=4, search_lr=0.01, alpha_lr=0.005, lr=0.01, batch_size=10, eval_batch_size=10)
+DASH = RunConfig(
+    task="darcy",
+    width=4,
+    tune="grid",
+    search_lr=0.01,
+    alpha_lr=0.005,
+    lr=0.01,
+    batch_size=10,
+    eval_batch_size=10,
+)
 
 CLEAN = Task(
     summary="NAS-Bench-360: 1,100 flows through porous squares, 85x85, coefficient to pressure (2-D dense regression)",

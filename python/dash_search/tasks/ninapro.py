@@ -68,7 +68,13 @@ def load_paper(paths: Sequence[Path]) -> Splits:
 
 
 DASH = RunConfig(
-    task="ninapro", kernel_sizes=(3, 5, 7), dilations=(1, 3, 7), width=4, batch_size=128, eval_batch_size=128
+    task="ninapro",
+    tune="grid",
+    kernel_sizes=(3, 5, 7),
+    dilations=(1, 3, 7),
+    width=4,
+    batch_size=128,
+    eval_batch_size=128,
 )
 
 CLEAN = Task(

@@ -4,6 +4,7 @@
 from ..config import RunConfig
 
 SEQUENCES = RunConfig(
+    tune="grid",
     backbone="resnet1d",
     kernel_sizes=(3, 7, 11, 15, 19),
     dilations=(1, 3, 7, 15),

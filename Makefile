@@ -46,12 +46,14 @@ cuda: setup  ## Compile and link the CUDA kernels with nvcc, list symbols, regis
 	$(BIN)/python -m bench.cuda_resources
 
 # The same tests as under the interpreter, on a device; deterministic mode fixes every choice, the other measures some.
+# Those of the engine "cuda" say that they are skipped unless DASH_CUDA=1 was set when the package was built.
 GPU_TESTS := DASH_TEST_DEVICE=cuda DASH_KERNELS_STRICT=1 $(BIN)/python -m pytest -k triton \
 	tests/triton tests/test_ops.py tests/test_functional.py tests/test_mixed_conv_node.py tests/test_compile.py tests/test_properties.py
 test-gpu: setup  ## The GPU engine's tests on a GPU, in deterministic mode and without (needs a torch with CUDA or ROCm in .venv)
 	DASH_TEST_DETERMINISTIC=1 $(GPU_TESTS)
 	DASH_TEST_DETERMINISTIC=0 $(GPU_TESTS)
-	DASH_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/test_cuda_kernels.py
+	DASH_TEST_DETERMINISTIC=1 DASH_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/test_cuda_kernels.py
+	DASH_TEST_DETERMINISTIC=0 DASH_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/test_cuda_kernels.py
 
 lint: setup  ## ruff, mypy, clang-format: check only
 	$(BIN)/ruff check

@@ -8,7 +8,10 @@ fails where a kernel spills or needs more registers; ``python -m bench.cuda_reso
 from __future__ import annotations
 
 import csv
+import glob
+import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, fields
@@ -35,6 +38,13 @@ class Row:
     registers: int
     stack: int
     spilled: int
+
+
+def nvcc() -> str | None:
+    """NVIDIA's compiler where CMakeLists.txt looks for it, or None."""
+    folders = [os.environ[name] + "/bin" for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
+    folders += [os.environ.get("PATH", ""), *glob.glob("/usr/local/cuda*/bin")]
+    return os.environ.get("CUDACXX") or shutil.which("nvcc", path=os.pathsep.join(folders))
 
 
 def library() -> Path:
@@ -117,6 +127,9 @@ def symbols(path: Path) -> dict[str, list[str]]:
 
 
 def main(arguments: list[str]) -> int:
+    if nvcc() is None:
+        print("nvcc is not installed here: nothing was compiled. Install NVIDIA's CUDA toolkit, 12.8 or newer.")
+        return 1
     path = library()
     rows = measured(path.parent)
     if arguments == ["write"]:

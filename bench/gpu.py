@@ -20,26 +20,32 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from . import gpu_roofline, machine
+import dash_kernels as dk
+from dash_kernels.engines import ENGINES
+
+from . import document, gpu_roofline, machine
 from .gate import check, check_engine
 from .layers import Layer, searched_layers
 from .measure_layers import affordable
-from .rivals import MIXED_CONV, MIXED_RESULTS, MIXED_WEIGHTS, PLAIN, TORCH_FFT, LayerContestant
+from .rivals import MIXED_CONV, MIXED_RESULTS, MIXED_WEIGHTS, PLAIN, TORCH_FFT, LayerContestant, mixed_conv
 from .tasks import TASKS
 from .timing import FORMATS, contest, geometric_mean, median
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- gpu -->\n", "<!-- end of gpu -->\n"
 LAPS, BUDGET = 25, 0.5
 
 
 class OnDevice(LayerContestant):
-    """A contestant each half of whose step ends when the device has done it; perhaps compiled."""
+    """A contestant each half of whose step ends when the device has done it; perhaps compiled, or by one engine."""
 
-    def __init__(self, name: str, layer: Layer, batch: int, memory_format: str, compiled: bool = False) -> None:
+    def __init__(
+        self, name: str, layer: Layer, memory_format: str = FORMATS[0], compiled: bool = False, engine: str = "auto"
+    ) -> None:
         label = name if name != PLAIN else f"{PLAIN}, {memory_format}"
-        super().__init__(name, layer, batch, memory_format, label + (", torch.compile" if compiled else ""))
+        label += ", torch.compile" if compiled else by(engine) if engine != "auto" else ""
+        super().__init__(name, layer, layer.batch, memory_format, label)
+        if engine != "auto":
+            self.module, self.compute = mixed_conv(layer, engine)
         if compiled:
             compute = self.compute
             self.run: Callable[[Tensor], Tensor] = torch.compile(lambda x: compute(x, None))
@@ -54,6 +60,22 @@ class OnDevice(LayerContestant):
     def backward(self, output: Tensor) -> None:
         super().backward(output)
         synchronise()
+
+
+def by(engine: str) -> str:
+    """What a label ends with where an engine is named."""
+    return f", {engine}"
+
+
+def able(report: dk.Explanation) -> list[str]:
+    """The engines that can compute every part of a layer, but for the reference; `auto` chooses among them."""
+    problems = {row.problem for row in report.rows}
+    return [
+        engine.name
+        for engine in ENGINES
+        if engine.name != "reference"
+        and all(engine.available(one.device) is None and engine.can_run(one) is None for one in problems)
+    ]
 
 
 def on_gpu() -> bool:
@@ -94,22 +116,28 @@ def peaks() -> Peaks:
 def measure(layer: Layer, laps: int) -> dict[str, Any]:
     """Milliseconds of a step by contestant, and what the library's passes would take at the measured peaks."""
     torch.compiler.reset()  # graphs of the layers before count as recompilations
-    main = OnDevice(MIXED_CONV, layer, layer.batch, FORMATS[0])
+    main = OnDevice(MIXED_CONV, layer)
     check_engine(layer, main)
+    report = dk.explain(main.module, (layer.batch, layer.channels[0], *layer.size))
     rivals = [
         name for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT) if on_gpu() or affordable(name, layer) == layer.batch
     ]
     check(layer, main, *(LayerContestant(name, layer, 1) for name in rivals))
+    by_engine = [OnDevice(MIXED_CONV, layer, engine=engine) for engine in able(report)]
+    for one in by_engine:
+        check(layer, one)
     contestants = [
-        OnDevice(name, layer, layer.batch, form, compiled)
+        OnDevice(name, layer, form, compiled)
         for compiled in (False, True)
         for name, form in ((MIXED_CONV, FORMATS[0]), *((PLAIN, form) for form in FORMATS))
     ]
-    slow = [OnDevice(name, layer, layer.batch, FORMATS[0]) for name in rivals]
+    contestants += by_engine
+    slow = [OnDevice(name, layer) for name in rivals]
     timed = contest(contestants, slow, laps, BUDGET)
     return {
         "layer": layer.name,
         "kind": layer.kind,
+        "engines": sorted({row.engine for row in report.rows if row.chosen}),
         "milliseconds": {label: 1e3 * median(steps.both) for label, steps in timed.items()},
         "numbers": sum(step.numbers for step in gpu_roofline.passes(layer)),
         "products": sum(step.products for step in gpu_roofline.passes(layer)),
@@ -119,12 +147,14 @@ def measure(layer: Layer, laps: int) -> dict[str, Any]:
 def line(row: dict[str, Any], peaks: dict[str, float]) -> str:
     """A row as it is printed; of the peaks that engine "triton" reaches by the work of its passes."""
     times = ", ".join(f"{label} {ms:.3f}" for label, ms in row["milliseconds"].items())
-    if not on_gpu():
-        return f"{row['layer']}: {times} ms"
-    took = row["milliseconds"][MIXED_CONV] / 1e3
+    label = MIXED_CONV + by("triton")
+    if not on_gpu() or label not in row["milliseconds"]:
+        return f"{row['layer']} ({', '.join(row['engines'])}): {times} ms"
+    took = row["milliseconds"][label] / 1e3
     moved = 4 * row["numbers"] / took / peaks["bandwidth"]
     multiplied = 2 * gpu_roofline.SPLIT * row["products"] / took / peaks["operations"]
-    return f"{row['layer']}: {times} ms; {moved:.0%} of the bandwidth, {multiplied:.0%} of TF32"
+    reached = f"triton at {moved:.0%} of the bandwidth, {multiplied:.0%} of TF32"
+    return f"{row['layer']} ({', '.join(row['engines'])}): {times} ms; {reached}"
 
 
 def layers(task: str | None) -> Iterator[Layer]:
@@ -148,29 +178,31 @@ def device_facts() -> dict[str, str]:
 
 def table(run: dict[str, Any]) -> str:
     """Geometric means by kind of layer, for the README."""
-    lines = ["", "| layers | MixedConv ÷ plain k=3, faster format | with torch.compile | mixed results ÷ MixedConv |"]
-    lines.append("|---|---|---|---|")
+    head = "| layers | MixedConv ÷ plain k=3, faster format | with torch.compile | mixed results ÷ MixedConv |"
+    lines = ["", head + " triton ÷ cuda |", "|---|---|---|---|---|"]
     for kind in dict.fromkeys(row["kind"] for row in run["rows"]):
         rows = [row["milliseconds"] for row in run["rows"] if row["kind"] == kind]
         both = [quotients(row) for row in rows]
         mixed = [row[MIXED_RESULTS] / row[MIXED_CONV] for row in rows if MIXED_RESULTS in row]
         eager, compiled = (geometric_mean(side) for side in zip(*both, strict=True))
-        last = f"{geometric_mean(mixed):.2f}" if mixed else "not run"
-        lines.append(f"| {len(rows)} {kind} | {eager:.2f} | {compiled:.2f} | {last} |")
+        names = MIXED_CONV + by("triton"), MIXED_CONV + by("cuda")
+        engines = [row[names[0]] / row[names[1]] for row in rows if all(name in row for name in names)]
+        cells = [f"{len(rows)} {kind}", f"{eager:.2f}", f"{compiled:.2f}", mean(mixed), mean(engines)]
+        lines.append(f"| {' | '.join(cells)} |")
     facts = run["facts"]
     where = ", ".join(facts.get(key, "?") for key in ("device", "driver, clocks", "torch", "commit", "date"))
     return "\n".join([*lines, "", f"{where}; `make bench-gpu`, every layer in bench/results/gpu.json.", ""])
+
+
+def mean(ratios: list[float]) -> str:
+    """Their geometric mean, and of how many, if there are any."""
+    return f"{geometric_mean(ratios):.2f} ({len(ratios)})" if ratios else "not run"
 
 
 def quotients(row: dict[str, float]) -> tuple[float, float]:
     """MixedConv over the faster plain one, eager and compiled."""
     plain = [min(row[f"{PLAIN}, {form}{how}"] for form in FORMATS) for how in ("", ", torch.compile")]
     return row[MIXED_CONV] / plain[0], row[f"{MIXED_CONV}, torch.compile"] / plain[1]
-
-
-def write_readme(run: dict[str, Any], path: Path = README) -> None:
-    before, rest = path.read_text().split(BEGIN)
-    path.write_text(before + BEGIN + table(run) + END + rest.split(END)[1])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -192,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(run))
     if options.device == "cuda" and not options.quick and options.task is None:
         RESULTS.write_text(json.dumps(run, indent=1) + "\n")
-        write_readme(run)
+        document.replace(document.README, "gpu", table(run))
     return 0
 
 

@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the Triton engine's passes cost on a GPU by formula: bytes and multiplications over a device's peaks.
 
-Nothing here was measured. ``python -m bench.gpu_roofline`` writes the table in docs/gpu.md anew.
+Nothing here was measured. ``python -m bench.gpu_roofline`` writes two tables in docs/gpu.md anew: the bounds of the ten
+tasks' layers, and up to which lengths tables beat torch.fft.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import dash_kernels as dk
+from dash_kernels.engines.triton import plan as planning
 from dash_kernels.engines.triton.plan import Plan, plan
 
-from .layers import Layer, searched_layers
-from .tasks import TASKS
-
-DOCUMENT = Path(__file__).parent.parent / "docs" / "gpu.md"
-BEGIN, END = "<!-- roofline -->\n", "<!-- end of roofline -->\n"
+from . import document
+from .layers import Layer, all_layers
 
 SPLIT = 3
 """Products of TF32 that make one of float32 (tf32x3)."""
@@ -26,15 +24,27 @@ SPLIT = 3
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU as its maker describes it: dense TF32 operations and bytes of memory, per second."""
+    """A GPU as its maker describes it.
+
+    Attributes:
+        name: Of the chip.
+        operations: Dense TF32 operations a second.
+        bandwidth, shared_bandwidth: Bytes a second, of memory and of all multiprocessors' shared memory together.
+        block: Bytes of shared memory that a block may have.
+    """
 
     name: str
     operations: float
     bandwidth: float
+    shared_bandwidth: float
+    block: int
 
 
-DEVICES = (Device("A100", 156e12, 1.555e12), Device("H100", 494e12, 3.35e12))
-"""The SXM boards with 40 and 80 GB, by NVIDIA's data sheets."""
+DEVICES = (
+    Device("A100", 156e12, 1.555e12, 108 * 128 * 1.41e9, 163 << 10),
+    Device("H100", 494e12, 3.35e12, 132 * 128 * 1.755e9, 227 << 10),
+)
+"""The SXM boards with 40 and 80 GB, by NVIDIA's data sheets and white papers."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,15 @@ def transform(name: str, how: Plan, route: str, rows: int, size: tuple[int, ...]
     return Pass(name, rows * (values + spectrum), rows * work)
 
 
+def plan_of(layer: Layer) -> Plan:
+    """How the engine computes it."""
+    offsets = dk.TapLattice.of(layer.candidates).flat
+    return plan(offsets, layer.size, layer.out_size, (layer.stride,) * len(layer.size), False)
+
+
 def passes(layer: Layer) -> Iterator[Pass]:
     """Forward pass and both gradients of a mixed layer."""
-    lattice = dk.TapLattice.of(layer.candidates)
-    how = plan(lattice.flat, layer.size, layer.out_size, (layer.stride,) * len(layer.size), False)
+    lattice, how = dk.TapLattice.of(layer.candidates), plan_of(layer)
     inside, outside = layer.channels
     spectra = 2 * how.frequencies * layer.pairs
     cells = tuple(map(len, how.cells)) if how.cells else (len(lattice),)
@@ -97,10 +112,9 @@ def plain(layer: Layer, device: Device) -> float:
     return max(4 * 3 * (inputs + outputs) / device.bandwidth, work / device.operations)
 
 
-def row(layer: Layer) -> str:
-    """A line of the table."""
-    lattice = dk.TapLattice.of(layer.candidates)
-    how = plan(lattice.flat, layer.size, layer.out_size, (layer.stride,) * len(layer.size), False)
+def row(layer: Layer) -> list[str]:
+    """A line of the table of bounds."""
+    how = plan_of(layer)
     cells = [layer.name, f"{how.route}, {how.tap_route}", "×".join(map(str, how.lengths))]
     for device in DEVICES:
         parts: dict[str, list[Pass]] = {}
@@ -113,23 +127,46 @@ def row(layer: Layer) -> str:
         bound = "memory" if moving > seconds[largest] / 2 else "matrix units"
         cells += [f"{1e6 * total:.0f}", f"{1e6 * floor:.0f}", f"{total / floor:.1f}"]
         cells += [f"{largest} {seconds[largest] / total:.0%}, {bound}"]
-    return f"| {' | '.join(cells)} |"
+    return cells
 
 
-def table() -> str:
+def bounds() -> str:
     """Every distinct searched layer of the ten tasks."""
     head = ["layer", "maps, taps by", "circle"]
     for device in DEVICES:
         head += [f"{device.name}: µs", "plain, at least", "quotient", "most of it"]
-    layers = dict.fromkeys(
-        layer for task in TASKS for kind in ("never", "auto") for layer in searched_layers(task, kind)
-    )
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(row, layers), ""])
+    return document.table(head, [row(layer) for layer in all_layers()])
+
+
+def longest(device: Device, ndim: int, share: float) -> int:
+    """Up to which length of the circles the engine's tables take no longer than torch.fft, for maps of this share."""
+    lengths = range(1024, planning.LONGEST_FACTOR**2 + 1, 64) if ndim == 1 else range(8, 512, 2)
+    for length in lengths:
+        factors = (length, length) if ndim == 2 else planning.plane_of(length, 1, 1, False)
+        if factors is None:
+            return length - lengths.step
+        how = Plan("", "", (math.prod(factors),) if ndim == 1 else factors, factors, (), None, (), 1.0)
+        size = (int(share * length),) * ndim
+        by_tables, by_torch = (
+            transform("", plan, route, 1, size).seconds(device)
+            for plan, route in ((how, "factored"), (replace(how, factors=None), "torch"))
+        )
+        if by_tables > by_torch:
+            return length - lengths.step
+    return lengths[-1]
+
+
+def lengths() -> str:
+    """A line per device."""
+    head = ["device", "2-D, maps 1/2 as long", "2-D, maps 2/3 as long", "1-D, series 7/8 as long"]
+    cases = ((2, 1 / 2), (2, 2 / 3), (1, 7 / 8))
+    rows = [[device.name, *(str(longest(device, *case)) for case in cases)] for device in DEVICES]
+    return document.table(head, rows)
 
 
 def main() -> None:
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    DOCUMENT.write_text(before + BEGIN + table() + END + rest.split(END)[1])
+    document.replace(document.GPU, "roofline", bounds())
+    document.replace(document.GPU, "lengths", lengths())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 # Read by OpenMP when torch is imported. Threads that spin while they wait for each other make small work on shared
 # cores ten times slower: the suite would take most of an hour beside another program.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when CUDA starts: without it products by cuBLAS warn in deterministic mode, and warnings are errors.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # Choices must not depend on what somebody measured on this machine.
 os.environ["DASH_KERNELS_CALIBRATION"] = "0"
 
@@ -26,6 +28,8 @@ from dash_kernels.ops import _choice
 # "cuda" runs the tests of the engines that run there; by default everything is on the CPU.
 if os.environ.get("DASH_TEST_DEVICE"):
     torch.set_default_device(os.environ["DASH_TEST_DEVICE"])
+    # torch's convolution sets the bar for errors: in TF32, its default there, it would excuse a thousand times as much.
+    torch.backends.cudnn.allow_tf32 = False
 
 EXAMPLES = int(os.environ.get("DASH_TEST_EXAMPLES", "60"))  # of a drawn test; fewer where each takes long
 hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES)
@@ -37,6 +41,13 @@ RUNNABLE = [engine.name for engine in ENGINES if engine.available(DEVICE) is Non
 
 # Triton's kernels run on a GPU, or all of them interpreted: test_triton.py does that in a process of its own.
 collect_ignore = [] if "triton" in RUNNABLE else ["triton"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What torch says on a GPU of its own operators, and of what a model could set, is no fault of ours."""
+    if DEVICE != "cpu":
+        for text in ("TensorFloat32 tensor cores for float32", ".* does not have a deterministic implementation"):
+            config.addinivalue_line("filterwarnings", f"ignore:{text}:UserWarning")
 
 
 @pytest.fixture(scope="session", autouse=True)

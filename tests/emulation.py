@@ -22,7 +22,7 @@ ON_A_GPU = torch.get_default_device().type == "cuda"
 
 PLANTS = (
     "nothing", "missing_barrier", "divergent_barrier", "uninitialised_shared", "uninitialised_global", "shared_bounds",
-    "global_bounds", "shuffle_mask", "lonely_shuffle", "too_much_shared",
+    "global_bounds", "global_twice", "shuffle_mask", "lonely_shuffle", "too_much_shared",
 )  # fmt: skip
 """In the order of csrc/tests/faults.h."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import emulation
 import pytest
@@ -66,6 +67,44 @@ def test_it_goes_before_the_reference_and_says_what_is_missing() -> None:
 def test_what_it_can_run(change: dict[str, object], reason: str | None) -> None:
     said = EmulatedEngine().can_run(dataclasses.replace(WIDE, **change))  # type: ignore[arg-type]
     assert said is None if reason is None else said is not None and reason in said
+
+
+def test_what_fits_into_a_block_hangs_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Maps of 128x128 need 208 KiB of shared memory, which an H100 has (227) and an A100 has not (163)."""
+    large = dataclasses.replace(WIDE, input_size=(128, 128), out_size=(128, 128))
+    assert EmulatedEngine().can_run(large) is None
+    monkeypatch.setattr(cuda, "_most_shared_bytes", lambda: 163 << 10)
+    cuda._no_transform.cache_clear()
+    reason = EmulatedEngine().can_run(large)
+    assert reason is not None and "need 212992 bytes of shared memory" in reason and "a block has 166912" in reason
+    assert EmulatedEngine().can_run(WIDE) is None
+    cuda._no_transform.cache_clear()
+
+
+def test_long_columns_are_refused_before_they_are_launched() -> None:
+    """Their taps' spectrum takes more shared memory than the maps do."""
+    taps = tuple(n for row in range(-20, 21) for n in (row, 0))
+    for size, fits in (((1500, 1), True), ((2000, 1), False)):
+        tall = dataclasses.replace(
+            WIDE, batch=1, in_channels=1, out_channels=1, groups=1, input_size=size, out_size=size, offsets=taps
+        )
+        said = EmulatedEngine().can_run(tall)
+        assert (said is None) is fits and (fits or "need 259200 bytes" in str(said))
+    x, kernel = torch.ones(1, 1, 1500, 1), torch.ones(1, 1, 41)
+    y = EmulatedEngine().tap_conv(x, kernel, taps, (1500, 1), (1, 1), 1, False)
+    torch.testing.assert_close(y, ReferenceEngine().tap_conv(x, kernel, taps, (1500, 1), (1, 1), 1, False))
+
+
+@pytest.mark.skipif(emulation.ON_A_GPU, reason="the numbers lie in a file with holes")
+def test_more_than_two_to_the_31_numbers(tmp_path: Path) -> None:
+    """Three maps of 2^30 pixels, of which the first is read each."""
+    x = torch.from_file(str(tmp_path / "x"), shared=True, size=3 * 2**30).view(3, 1, 2**30)
+    x[:, 0, 0] = torch.tensor([1.0, 2.0, 3.0])
+    table, starts = torch.zeros(1, 4, dtype=torch.int32), torch.tensor([0, 1], dtype=torch.int32)
+    y = emulation.OPERATORS.cuda_direct_maps(x, torch.full((1, 1, 1), 2.0), table, [1], [1], [1], 1, False)
+    assert y.flatten().tolist() == [2, 4, 6]
+    grad = torch.tensor([1.0, 10.0, 100.0]).view(3, 1, 1)
+    assert emulation.OPERATORS.cuda_direct_weights(grad, x, table, starts, [1], 1).item() == 321
 
 
 def test_few_taps_are_added_up_in_any_layer() -> None:

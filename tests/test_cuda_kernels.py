@@ -21,6 +21,9 @@ from dash_kernels.engines import cuda
 from dash_kernels.engines.cuda_plan import Geometry
 
 emulated_only = pytest.mark.skipif(emulation.ON_A_GPU, reason="a GPU checks no access")
+pytestmark = pytest.mark.skipif(
+    emulation.ON_A_GPU and EmulatedEngine().available() is not None, reason=f"no engine: {EmulatedEngine().available()}"
+)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -202,6 +205,7 @@ FAULTS = {
     "uninitialised_global": "global memory is loaded at 7 before stored",
     "shared_bounds": "shared memory of 96 elements is accessed at 96",
     "global_bounds": "global memory of 192 elements is accessed at 192",
+    "global_twice": "global memory is stored at 8 a second time",
     "shuffle_mask": "is not in its mask|divergent: .* at a shuffle",
     "lonely_shuffle": "divergent: .* at a shuffle",
     "too_much_shared": "shared arrays take 768 bytes of 384",

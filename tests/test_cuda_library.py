@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -19,14 +17,8 @@ from bench.cuda_resources import Row
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def nvcc() -> str | None:
-    folders = [os.environ[name] + "/bin" for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
-    folders += [os.environ.get("PATH", ""), *glob.glob("/usr/local/cuda*/bin")]
-    return os.environ.get("CUDACXX") or shutil.which("nvcc", path=os.pathsep.join(folders))
-
-
 needs_nvcc = pytest.mark.skipif(
-    nvcc() is None, reason="nvcc is not installed here: the CUDA kernels cannot be compiled"
+    cuda_resources.nvcc() is None, reason="nvcc is not installed here: the CUDA kernels cannot be compiled"
 )
 
 
@@ -82,6 +74,11 @@ def test_it_registers_the_operators_for_cuda(library: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["33024", "True"]
+
+
+def test_without_nvcc_it_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cuda_resources, "nvcc", lambda: None)
+    assert cuda_resources.main([]) == 1 and "nvcc is not installed here" in capsys.readouterr().out
 
 
 def test_what_ptxas_says_is_read() -> None:

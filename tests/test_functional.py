@@ -130,7 +130,7 @@ def test_half_is_computed_in_float32(dtype: torch.dtype, engine: str) -> None:
 def test_autocast_computes_and_returns_float32(engine: str) -> None:
     x, weight, mixture, bias = operands(dtype=torch.float32)
     expected = mixed_conv(x, weight, mixture, SPACE, bias, groups=2, engine=engine)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(torch.get_default_device().type, dtype=torch.bfloat16):
         y = mixed_conv(x, weight, mixture, SPACE, bias, groups=2, engine=engine)
         mixed = mixed_conv(x.bfloat16(), weight, mixture.bfloat16(), SPACE, bias, groups=2, engine=engine)
         double = mixed_conv(*(t.double() for t in (x, weight, mixture)), SPACE, groups=2, engine=engine)

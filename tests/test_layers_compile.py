@@ -29,6 +29,12 @@ def assert_same_step(layer, module, x):
         torch.testing.assert_close(got, expected)
 
 
+def test_graphs_of_a_gpu_leave_the_operators_out():
+    """What is made at the first call with a shape must neither be captured nor lie in a graph's memory."""
+    for name in ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad", "mix_taps", "gather_taps", "mixture_grad"):
+        assert torch.Tag.cudagraph_unsafe in getattr(torch.ops.dash_kernels, name).default.tags
+
+
 class TestCompile:
     def test_one_graph_serves_every_batch_size(self):
         layer, counter = build(), CompileCounterWithBackend("aot_eager")

@@ -13,6 +13,7 @@ import torch
 from accuracy import assert_as_good_as_torch, relative_error, torch_tap_conv
 from cases import CASES, SMALL, Case
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dash_kernels import SearchSpace, TapLattice, ops, reference
 from dash_kernels.engines import ENGINES, Problem
@@ -164,6 +165,18 @@ def test_gradients_of_first_and_second_order(name: str, engine: str) -> None:
 def test_registration(name: str, engine: str) -> None:
     tensors, rest = operands(TINY)[name]
     torch.library.opcheck(getattr(NAMESPACE, name).default, (*tensors, *rest, engine))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_fake_kernels_on_a_device_that_is_not_here(name: str) -> None:
+    """What a compiler on a GPU is told of a result: shape, strides and dtype are those of the real one."""
+    tensors, rest = operands(TINY)[name]
+    operator = getattr(NAMESPACE, name).default
+    real = operator(*(tensor.detach() for tensor in tensors), *rest, "reference")
+    with FakeTensorMode():
+        fake = operator(*(torch.empty(t.shape, dtype=t.dtype, device="cuda") for t in tensors), *rest, "auto")
+    assert fake.device.type == "cuda" and fake.dtype == real.dtype
+    assert fake.shape == real.shape and fake.stride() == real.stride()
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own, at the first dual tensor

@@ -13,11 +13,13 @@ import torch
 
 from bench import triton_resources
 from bench.triton_resources import TARGETS, VARIANTS, Row, compile_kernel, measure, read, resources
-from dash_kernels.engines.triton.configurations import KERNELS
+from dash_kernels.engines.triton.configurations import KERNELS, PRODUCT_MATRIX
 from dash_kernels.engines.triton.launch import PRECISIONS, Kernel
 
 TABLE = {(row.kernel, row.variant, row.dtype, row.target): row for row in read()}
 PINNED = re.search(r"^triton==(.+)$", (Path(__file__).parent.parent / "constraints.txt").read_text(), re.MULTILINE)
+KEEPS = {PRODUCT_MATRIX: ("BLOCK_FREQUENCIES",)}
+"""Blocks that are not fitted to anything."""
 
 
 def named(kernel: Kernel) -> str:
@@ -43,6 +45,19 @@ def test_other_configurations_do_not_spill(kernel: Kernel) -> None:
         for variant in VARIANTS[named(kernel)]:
             compiled = compile_kernel(kernel, variant, torch.float32, "tf32x3", "sm_90", configuration)
             assert resources(compiled, "sm_90")[1] == 0, (configuration, variant)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "gfx942"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=named)
+def test_the_smallest_blocks_compile(kernel: Kernel, target: str) -> None:
+    """As they are fitted to layers of a few numbers."""
+    smallest = kernel.default.fitted(
+        {name: 1 for name, _ in kernel.default.blocks if name not in KEEPS.get(kernel, ())}
+    )
+    for dtype in (torch.float32, torch.float64):
+        precision = PRECISIONS["highest"][TARGETS[target].backend] if dtype == torch.float32 else "ieee"
+        compiled = compile_kernel(kernel, VARIANTS[named(kernel)][0], dtype, precision, target, smallest)
+        assert resources(compiled, target)[1] == 0
 
 
 @pytest.mark.parametrize("target", ["sm_80", "gfx942"])

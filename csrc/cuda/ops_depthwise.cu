@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The operators of depthwise layers by transforms. Lengths, tables of taps and roots of unity come ready from
 // dash_kernels/engines/cuda.py.
-#include <limits>
+#include <algorithm>
 
 #include "depthwise_maps.h"
 #include "depthwise_weights.h"
@@ -135,11 +135,13 @@ Tensor depthwise_weights(Tensor grad, Tensor x, Tensor table, int64_t tap_rows, 
   return sums;
 }
 
-// Bytes of shared memory that a block of the above takes, in single precision where `bytes` of a number is 4.
+// Bytes of shared memory that the largest block of the above takes, in single precision where `bytes` of a number is 4.
 int64_t depthwise_maps_shared(int64_t batch, int64_t bytes, Ints length, Ints source, Ints source_step, Ints result,
                               Ints result_step) {
   const auto of = [&](auto type) {
-    return maps_kernel<decltype(type)>(batch, 1, length, source, source_step, result, result_step).shared();
+    using T = decltype(type);
+    const auto kernel = maps_kernel<T>(batch, 1, length, source, source_step, result, result_step);
+    return std::max(kernel.shared(), DepthwiseSpectrum<T>(kernel.circle, 1, 0, 0).shared());
   };
   return bytes == 4 ? of(float{}) : of(double{});
 }

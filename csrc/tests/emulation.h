@@ -6,6 +6,7 @@
 //   - an index outside a shared array or a global buffer,
 //   - a load of what nobody stored: shared memory knows what was stored, fresh global memory is poisoned,
 //   - two threads at one element of shared memory, one of them storing, with no barrier between,
+//   - a second store to one element of global memory, where blocks would race: every result is stored once,
 //   - a barrier that some threads of the block never reach, a shuffle that some lanes of the warp never reach,
 //   - shared arrays on which the threads do not agree, or which take more memory than was asked for.
 #pragma once
@@ -321,6 +322,8 @@ class Global {
   }
   void store(int64_t i, const Value& value) const {
     emulation::check_index("global memory", i, size_);
+    if (!emulation::poisoned(data_[i]))
+      throw Fault("global memory is stored at " + std::to_string(i) + " a second time");
     data_[i] = value;
   }
 

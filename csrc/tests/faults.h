@@ -14,6 +14,7 @@ enum class Plant {
   uninitialised_global,
   shared_bounds,
   global_bounds,
+  global_twice,
   shuffle_mask,
   lonely_shuffle,
   too_much_shared,
@@ -37,6 +38,7 @@ struct Faulty {
     numbers.store(i, reversed);
     if (plant == Plant::uninitialised_global && i == 7) to.load(i);
     to.store(plant == Plant::global_bounds && i == 95 ? 2 * kThreads : i, reversed);
+    if (plant == Plant::global_twice && i == 9) to.store(8, reversed);
     float sum = reversed;
     if (plant == Plant::lonely_shuffle && i == 40) return;
     for (int step = kWarp / 2; step > 0; step /= 2)

@@ -59,7 +59,9 @@ def register(
             )
         return getattr(engine_for(describe(*args), args[-1]), name)(*args[:-1])
 
-    torch.library.define(qualified, "(" + arguments, tags=torch.Tag.pt2_compliant_tag)
+    # Tables are made, and block sizes measured, when a shape is first met: nothing to capture, nor to keep in a graph.
+    tags = (torch.Tag.pt2_compliant_tag, torch.Tag.cudagraph_unsafe)
+    torch.library.define(qualified, "(" + arguments, tags=tags)
     torch.library.impl(qualified, "default", implementation)
     torch.library.register_fake(qualified, fake)
     torch.library.register_autograd(qualified, differentiate, setup_context=save)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from accuracy import relative_error
@@ -104,6 +106,20 @@ def test_products(shape: tuple[int, ...], conjugate: str, accumulate: bool) -> N
     _product(first, second, result, conjugate=conjugate, accumulate=accumulate)
     assert relative_error(result.movedim(0, -1).contiguous(), exact) < 4 * torch.finfo(torch.float32).eps
     assert wide[..., j:, :].isnan().all()
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="the numbers lie in a file with holes")
+def test_products_of_more_than_two_to_the_31_numbers(tmp_path: Path) -> None:
+    """Real and imaginary parts, channels and frequencies further apart than 32 bits count."""
+    far = 2**31 + 16
+    numbers = torch.from_file(str(tmp_path / "numbers"), shared=True, size=2 * far)
+    for i, m in ((1, 3), (9, 3)):  # point by point, and as matrices
+        a = numbers.as_strided((2, 1, i, m, 2), (far, 0, far // 16, 40, 1))
+        a.copy_(torch.randn(a.shape))
+        b, result = torch.randn(2, 1, m, 9, 2), torch.empty(2, 1, i, 9, 2)
+        _product(a, b, result)
+        exact = torch.einsum("gimf,gmjf->gijf", torch.complex(a[0], a[1]), torch.complex(b[0], b[1]))
+        torch.testing.assert_close(torch.complex(result[0], result[1]), exact)
 
 
 @pytest.mark.parametrize(("rows", "lattice"), [(1, 1), (15, 63), (16, 64), (17, 65), (33, 130)])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from accuracy import assert_as_good_as_torch, torch_tap_conv
 from cases import CASES, SMALL, Case
+from torch import Tensor
 
 from dash_kernels import reference
 from dash_kernels.engines import Problem, named
@@ -106,6 +107,13 @@ def test_parts_of_batch_filters_and_channels(forced: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(convolution, "PART_BYTES", 20_000)
     taps = (0, 1), (2, -3), (-5, 0)
     check(Case("parts", (14, 9), taps, batch=5, channels=(6, 4), groups=2), torch.float32)
+
+
+@pytest.mark.parametrize("bias", [torch.randn(4, 2)[:, 0], torch.randn(1).expand(4)], ids=["strided", "expanded"])
+@pytest.mark.parametrize("forced", ["direct", "factored", "torch"], indirect=True)
+def test_a_bias_of_any_strides(forced: str, bias: Tensor) -> None:
+    x, taps, rest = torch.randn(2, 3, 7, 5), torch.randn(4, 3, 2), ((0, 0, 1, -1), (7, 5), (1, 1), 1, False)
+    torch.testing.assert_close(ENGINE.tap_conv(x, taps, *rest, bias), reference.tap_conv(x, taps, *rest, bias))
 
 
 def test_the_registry_knows_it() -> None:

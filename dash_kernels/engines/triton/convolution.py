@@ -118,6 +118,7 @@ class Convolution:
 
     def _back(self, spectra: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         """Maps (batch, channels, *sizes) of spectra (2, groups, batch, channels/groups, F)."""
+        bias = None if bias is None else bias.contiguous()  # kernels read it number by number
         values = self.transform.synthesise(spectra.transpose(1, 2).flatten(1, 3), grid, bias, dtype)
         return values.view(spectra.shape[2], -1, *map(len, grid))
 
@@ -153,7 +154,7 @@ def _product(a: Tensor, b: Tensor, result: Tensor, *, conjugate: str = "", accum
         launch(
             PRODUCT_POINTWISE,
             {"BLOCK_FREQUENCIES": frequencies},
-            lambda b: (groups * size_i * size_j, triton.cdiv(frequencies, b["BLOCK_FREQUENCIES"])),
+            lambda b: (groups * size_i * size_j * triton.cdiv(frequencies, b["BLOCK_FREQUENCIES"]),),
             **arguments,
         )
         return
@@ -161,9 +162,10 @@ def _product(a: Tensor, b: Tensor, result: Tensor, *, conjugate: str = "", accum
         PRODUCT_MATRIX,
         {"BLOCK_I": size_i, "BLOCK_J": size_j, "BLOCK_M": size_m},
         lambda b: (
-            triton.cdiv(frequencies, b["BLOCK_FREQUENCIES"]),
-            triton.cdiv(size_i, b["BLOCK_I"]) * triton.cdiv(size_j, b["BLOCK_J"]),
-            groups,
+            groups
+            * triton.cdiv(size_i, b["BLOCK_I"])
+            * triton.cdiv(size_j, b["BLOCK_J"])
+            * triton.cdiv(frequencies, b["BLOCK_FREQUENCIES"]),
         ),
         **arguments,
         PRECISION=precision(result.dtype),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import torch
 import triton
 
 from ... import _env
+
+# Triton's autotuner keeps the arguments of a call in itself: two threads at once would mix them up.
+_tuning = threading.Lock()
 
 SMALLEST_BLOCK = 16
 """Along an axis of a tile: what matrix units take at least."""
@@ -22,6 +26,7 @@ PRECISIONS = {
     "medium": {"cuda": "bfloat16", "hip": "bfloat16"},
 }
 """From ``torch.set_float32_matmul_precision`` to how matrix units multiply float32; they always sum in float32.
+``torch.backends.cuda.matmul.fp32_precision = "tf32"`` is "high".
 
 tf32x3 and bf16x3 split each operand into two parts and sum three products of parts: 22 and 16 bits of an operand. The
 matrix units of CDNA 3 multiply float32 as it is.
@@ -50,7 +55,7 @@ class Configuration:
         return {**dict(self.blocks), "num_warps": self.num_warps, "num_stages": self.num_stages}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal kernels are the same one, which hashes at once
 class Kernel:
     """A kernel and its configurations.
 
@@ -71,7 +76,7 @@ Grid = Callable[[Mapping[str, int]], tuple[int, ...]]
 
 
 def launch(kernel: Kernel, sizes: Mapping[str, int], grid: Grid, **arguments: Any) -> None:
-    """Runs ``kernel``, on a device with the fastest of its configurations.
+    """Runs ``kernel`` on the device of its operands, there with the fastest of its configurations.
 
     In deterministic mode, and under the interpreter, with its default: another block size sums in another order.
 
@@ -82,15 +87,19 @@ def launch(kernel: Kernel, sizes: Mapping[str, int], grid: Grid, **arguments: An
         arguments: The function's own.
     """
     common = {**arguments, "enable_fp_fusion": True}  # said aloud: Triton's default is about to change
-    if _env.triton_interpret() or torch.are_deterministic_algorithms_enabled():
-        kernel.function[grid](**common, **kernel.default.fitted(sizes).options)
-    else:
-        _tuned(kernel, tuple(sizes.items()))[grid](**common)
+    operand = next(value for value in arguments.values() if isinstance(value, torch.Tensor))
+    with torch.cuda.device_of(operand):  # Triton launches on the current device, wherever the operands are
+        if _env.triton_interpret() or torch.are_deterministic_algorithms_enabled():
+            kernel.function[grid](**common, **kernel.default.fitted(sizes).options)
+            return
+        powers = tuple((name, triton.next_power_of_2(size)) for name, size in sizes.items())
+        with _tuning:
+            _tuned(kernel, powers)[grid](**common)
 
 
 @functools.lru_cache(maxsize=1024)
 def _tuned(kernel: Kernel, sizes: tuple[tuple[str, int], ...]) -> Any:
-    """The kernel behind Triton's autotuner, which measures at the first call with these sizes."""
+    """The kernel behind Triton's autotuner, which measures at the first call with sizes of these powers of two."""
     fitted = dict.fromkeys(c.fitted(dict(sizes)) for c in (kernel.default, *kernel.others))
     configs = [triton.Config(dict(c.blocks), num_warps=c.num_warps, num_stages=c.num_stages) for c in fitted]
     restored = None if kernel.added_to is None else [kernel.added_to]
@@ -101,4 +110,12 @@ def precision(dtype: torch.dtype) -> str:
     """How tiles of ``dtype`` are multiplied: see :data:`PRECISIONS`."""
     if dtype == torch.float64 or _env.triton_interpret():  # numpy, which interprets, multiplies them as they are
         return "ieee"
-    return PRECISIONS[torch.get_float32_matmul_precision()]["hip" if torch.version.hip else "cuda"]
+    return PRECISIONS[_wanted()]["hip" if torch.version.hip else "cuda"]
+
+
+def _wanted() -> str:
+    """The key of :data:`PRECISIONS` that torch's settings ask for."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set per backend, which torch takes for a contradiction
+        return "high" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "highest"

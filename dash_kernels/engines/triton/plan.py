@@ -26,11 +26,13 @@ TILE = 16
 
 # A direct transform of maps reads a table of so many numbers at most, which should stay in the second-level cache.
 MOST_DIRECT = 2**19
-# That of the taps may be larger: there are fewer rows of them to read it for.
-MOST_TAPS = 2**22
-# By arithmetic and bytes, as docs/gpu.md counts them, factored transforms beat torch's up to 128 points an axis on an
-# A100 and up to 190 on an H100.
+# That of the taps may be larger: there are fewer rows of them to read it for. A launch has 65,535 blocks of 32
+# frequencies or taps at most, which this is below too.
+MOST_TAPS = 2**21
+# By arithmetic and bytes, factored transforms beat torch's up to such lengths of an axis of a map, and of a series:
+# docs/gpu.md has the figures, between those of an A100 and of an H100.
 LONGEST_FACTOR = 160
+LONGEST_SERIES = 2**13
 # Multiplications in the product over channels, per frequency of one series, with some dozens of channels.
 PRODUCT = 128
 
@@ -46,7 +48,8 @@ class Plan:
         lengths: Of the circles, per axis.
         factors: (n1, n2) of a factored transform: ``lengths`` of a map; of a series, two factors of its length.
         taps: Each tap's position, None for those that reach no pixel and so have no place on the circle.
-        cells: The grid that taps are laid out on for their transform; None for "direct", which takes them as they are.
+        cells: What taps are laid out on for their transform: of "factored" a grid, of "torch" the numbers of the points
+            of the circles that hold a tap; None for "direct", which takes them as they are.
         place: For each tap its number among the cells, -1 for those without a place; empty without cells.
         reach: See :func:`dash_kernels.engines.rounding.share_reached`; 1 if circular.
     """
@@ -88,7 +91,7 @@ def plan(
         for row, reached in zip(rows, reaching, strict=True)
     )
     tap_route = _tap_route(route, lengths, len(rows))
-    cells = _cells(tap_route, lengths, taps)
+    cells, place = _layout(tap_route, lengths, taps)
     return Plan(
         route=route,
         tap_route=tap_route,
@@ -96,7 +99,7 @@ def plan(
         factors=factors,
         taps=taps,
         cells=cells,
-        place=() if cells is None else _places(cells, taps),
+        place=place,
         reach=1.0 if circular else share_reached(rows, size, out, stride),
     )
 
@@ -139,17 +142,21 @@ def _factored_work(factors: tuple[int, int], size: Ints) -> int:
 
 
 def _factors(least: tuple[int, ...], size: int, stride: int, circular: bool) -> tuple[int, int] | None:
-    """Both lengths of a map; of a series n1 and n2, stride dividing n1, whose product is ``least`` or more.
-
-    A circular series takes no more. Of all pairs for a series, that with the fewest multiplications in transform and
-    product. None where a factor would be too long, and for volumes.
-    """
+    """Both lengths of a map, or those of a series as a plane; None where they are too long, and for volumes."""
     if len(least) == 2:
         return (least[0], least[1]) if max(least) <= LONGEST_FACTOR else None
+    return plane_of(least[0], size, stride, circular) if len(least) == 1 and least[0] <= LONGEST_SERIES else None
+
+
+def plane_of(least: int, size: int, stride: int, circular: bool) -> tuple[int, int] | None:
+    """n1 and n2, stride dividing n1, whose product is ``least`` or more, and no more if circular.
+
+    Of all pairs that with the fewest multiplications in transform and product. None where a factor would be too long.
+    """
     best: tuple[int, tuple[int, int]] | None = None
-    for n1 in range(stride, LONGEST_FACTOR + 1, stride) if len(least) == 1 else ():
-        n2 = -(-least[0] // n1)
-        if n2 > LONGEST_FACTOR or (circular and n1 * n2 != least[0]):
+    for n1 in range(stride, LONGEST_FACTOR + 1, stride):
+        n2 = -(-least // n1)
+        if n2 > LONGEST_FACTOR or (circular and n1 * n2 != least):
             continue
         work = _factored_work((n1, n2), (size,)) + PRODUCT * n1 * (n2 // 2 + 1)
         if best is None or work < best[0]:
@@ -157,24 +164,30 @@ def _factors(least: tuple[int, ...], size: int, stride: int, circular: bool) -> 
     return None if best is None else best[1]
 
 
-def _cells(tap_route: str, lengths: tuple[int, ...], taps: Sequence[tuple[int, ...] | None]) -> Grid | None:
+def _layout(
+    tap_route: str, lengths: tuple[int, ...], taps: Sequence[tuple[int, ...] | None]
+) -> tuple[Grid | None, tuple[int, ...]]:
+    """Cells and places of a plan."""
     if tap_route == "direct":
-        return None
-    if tap_route == "torch":
-        return tuple(map(range, lengths))
+        return None, ()
     placed = [tap for tap in taps if tap is not None] or [(0,) * len(lengths)]
-    return tuple(tuple(sorted(set(axis))) for axis in zip(*placed, strict=True))
+    if tap_route == "factored":
+        cells = tuple(tuple(sorted(set(axis))) for axis in zip(*placed, strict=True))
+        number = [{position: i for i, position in enumerate(axis)} for axis in cells]
+        sizes = tuple(map(len, cells))
+        rows = [None if tap is None else tuple(n[p] for n, p in zip(number, tap, strict=True)) for tap in taps]
+        return cells, tuple(-1 if row is None else _number(row, sizes) for row in rows)
+    points = tuple(sorted({_number(tap, lengths) for tap in placed}))
+    order = {point: i for i, point in enumerate(points)}
+    return (points,), tuple(-1 if tap is None else order[_number(tap, lengths)] for tap in taps)
 
 
-def _places(cells: Grid, taps: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
-    number = [{position: i for i, position in enumerate(axis)} for axis in cells]
-    places = []
-    for tap in taps:
-        place = -1 if tap is None else 0
-        for axis, position in enumerate(tap or ()):
-            place = place * len(cells[axis]) + number[axis][position]
-        places.append(place)
-    return tuple(places)
+def _number(position: Ints, sizes: Ints) -> int:
+    """Of a position, the last axis fastest."""
+    number = 0
+    for at, size in zip(position, sizes, strict=True):
+        number = number * size + at
+    return number
 
 
 def positions(size: Ints, stride: Ints) -> Grid:

@@ -93,6 +93,13 @@ def share(plan: Plan, each: bool, where: Where) -> Tensor:
 
 
 @functools.lru_cache(maxsize=KEPT)
+def points(plan: Plan, device: torch.device) -> Tensor:
+    """The numbers of the circles' points that hold a tap, where torch transforms the taps."""
+    assert plan.cells is not None
+    return _integers(plan.cells[0]).to(device)
+
+
+@functools.lru_cache(maxsize=KEPT)
 def integers(values: tuple[int, ...], device: torch.device) -> Tensor:
     """As int32 on the device."""
     return torch.tensor(values, dtype=torch.int32, device="cpu").to(device)

@@ -182,26 +182,36 @@ class Transform:
         return {"BLOCK_K1": k1, "BLOCK_J1": j1, "BLOCK_J2": j2, "BLOCK_K2": k2}
 
     def _analyse_torch(self, values: Tensor, grid: Grid) -> Tensor:
-        lengths = self.plan.lengths
-        maps = values.to(self.where.dtype).view(-1, *map(len, grid))
-        if any(axis.step != 1 for axis in grid if isinstance(axis, range)):
-            spread = maps.new_zeros((len(maps), *lengths))
-            spread[(slice(None), *(slice(0, axis.stop, axis.step) for axis in _ranges(grid)))] = maps
-            maps = spread
+        lengths, values = self.plan.lengths, values.to(self.where.dtype)
+        if grid is self.plan.cells:
+            points = values.new_zeros((len(values), math.prod(lengths)))
+            maps = points.index_copy_(1, tables.points(self.plan, values.device), values).view(-1, *lengths)
+        else:
+            maps = values.view(-1, *map(len, grid))
+            if any(axis.step != 1 for axis in _ranges(grid)):
+                spread = maps.new_zeros((len(maps), *lengths))
+                spread[_pixels(grid)] = maps
+                maps = spread
         found = torch.fft.rfftn(maps, s=lengths, dim=tuple(range(1, maps.dim())))
         return torch.view_as_real(found).flatten(1, -2).movedim(-1, 0)
 
     def _synthesise_torch(self, spectrum: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         packed = torch.view_as_complex(spectrum.movedim(0, -1)).view(-1, *self.plan.shape)
         maps = torch.fft.irfftn(packed, s=self.plan.lengths, dim=tuple(range(1, packed.dim())))
-        kept = maps[(slice(None), *(slice(0, axis.stop, axis.step) for axis in _ranges(grid)))]
-        values: Tensor = kept.flatten(1).to(dtype).contiguous()
+        if grid is self.plan.cells:
+            return maps.flatten(1).index_select(1, tables.points(self.plan, maps.device)).to(dtype)
+        values: Tensor = maps[_pixels(grid)].flatten(1).to(dtype).contiguous()
         return values if bias is None else values + bias.repeat(len(values) // len(bias))[:, None]
 
 
 def _ranges(grid: Grid) -> list[range]:
-    """The axes of a grid that torch's transforms can take: every so many-th pixel."""
+    """The axes of a map's grid: every so many-th pixel."""
     return [axis for axis in grid if isinstance(axis, range)]
+
+
+def _pixels(grid: Grid) -> tuple[slice, ...]:
+    """Where the pixels of maps (rows, *lengths) lie."""
+    return (slice(None), *(slice(0, axis.stop, axis.step) for axis in _ranges(grid)))
 
 
 def _layout(table: tables.Factored) -> dict[str, int]:

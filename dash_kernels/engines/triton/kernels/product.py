@@ -2,6 +2,7 @@
 """Products of spectra, frequency by frequency: result[g, i, j] = sum over m of a[g, i, m] * b[g, m, j].
 
 Each operand is two planes, real and imaginary, at any strides; ``CONJUGATE`` names the one that is conjugated first.
+Programs have one number, not one per axis: of the other axes a GPU counts no more than 65,535.
 """
 
 import triton
@@ -44,11 +45,17 @@ def product_matrix(
 ):
     """A complex matrix product per frequency, several frequencies side by side so that loads are contiguous."""
     dtype = result.dtype.element_ty
-    k = (tl.program_id(0) * BLOCK_FREQUENCIES + tl.arange(0, BLOCK_FREQUENCIES)).to(tl.int64)[:, None, None]
+    blocks_k = tl.cdiv(frequencies, BLOCK_FREQUENCIES)
+    blocks_i = tl.cdiv(size_i, BLOCK_I)
     blocks_j = tl.cdiv(size_j, BLOCK_J)
-    i = (tl.program_id(1) // blocks_j * BLOCK_I + tl.arange(0, BLOCK_I)).to(tl.int64)[None, :, None]
-    j = (tl.program_id(1) % blocks_j * BLOCK_J + tl.arange(0, BLOCK_J)).to(tl.int64)[None, None, :]
-    g = tl.program_id(2).to(tl.int64)
+    block_k = tl.program_id(0) % blocks_k
+    rest = tl.program_id(0) // blocks_k
+    block_j = rest % blocks_j
+    block_i = rest // blocks_j % blocks_i
+    g = (rest // blocks_j // blocks_i).to(tl.int64)
+    k = (block_k * BLOCK_FREQUENCIES + tl.arange(0, BLOCK_FREQUENCIES)).to(tl.int64)[:, None, None]
+    i = (block_i * BLOCK_I + tl.arange(0, BLOCK_I)).to(tl.int64)[None, :, None]
+    j = (block_j * BLOCK_J + tl.arange(0, BLOCK_J)).to(tl.int64)[None, None, :]
     real_real = tl.zeros((BLOCK_FREQUENCIES, BLOCK_I, BLOCK_J), dtype)
     imaginary_imaginary = tl.zeros((BLOCK_FREQUENCIES, BLOCK_I, BLOCK_J), dtype)
     real_imaginary = tl.zeros((BLOCK_FREQUENCIES, BLOCK_I, BLOCK_J), dtype)
@@ -103,8 +110,9 @@ def product_pointwise(
 ):
     """The same where matrices are a pair of channels wide, as depthwise: a vector of frequencies per (g, i, j)."""
     dtype = result.dtype.element_ty
-    k = (tl.program_id(1) * BLOCK_FREQUENCIES + tl.arange(0, BLOCK_FREQUENCIES)).to(tl.int64)
-    row = tl.program_id(0).to(tl.int64)
+    blocks_k = tl.cdiv(frequencies, BLOCK_FREQUENCIES)
+    k = (tl.program_id(0) % blocks_k * BLOCK_FREQUENCIES + tl.arange(0, BLOCK_FREQUENCIES)).to(tl.int64)
+    row = (tl.program_id(0) // blocks_k).to(tl.int64)
     j = row % size_j
     i = row // size_j % size_i
     g = row // size_j // size_i

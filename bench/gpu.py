@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 import dash_kernels as dk
+from dash_kernels._explain import Explanation
 from dash_kernels.engines import ENGINES
 
 from . import document, gpu_roofline, machine
@@ -67,7 +68,7 @@ def by(engine: str) -> str:
     return f", {engine}"
 
 
-def able(report: dk.Explanation) -> list[str]:
+def able(report: Explanation) -> list[str]:
     """The engines that can compute every part of a layer, but for the reference; `auto` chooses among them."""
     problems = {row.problem for row in report.rows}
     return [

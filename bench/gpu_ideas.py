@@ -26,7 +26,8 @@ def fused(layer: Layer) -> Iterator[Pass]:
     yield from by_name["mixing"]
     yield from by_name["taps"]
     sizes = [layer.batch * layer.channels[0] * math.prod(side) for side in (layer.size, layer.out_size)]
-    for source, target in zip(by_name["maps"][::2], by_name["maps"][1::2], strict=True):
+    source, target, *_ = by_name["maps"]
+    for _ in ("output", "gradient of the input", "gradient of the taps"):
         yield Pass("fused", sum(sizes) + taps, source.products + target.products)
 
 
@@ -69,9 +70,6 @@ def in_one_kernel(layer: Layer, device: Device) -> float | None:
 IDEAS: dict[str, Callable[[Layer, Device], float | None]] = {
     "depthwise layers in one kernel of Triton": in_one_kernel,
     "depthwise layers by engine `cuda`, which exists": by_cuda,
-    "one spectrum of the upstream gradient for both gradients": lambda layer, device: seconds(
-        without(layer, "maps", 3), device
-    ),
     "one spectrum of the taps for result and gradient": lambda layer, device: seconds(
         without(layer, "taps", 1), device
     ),

@@ -99,8 +99,11 @@ def passes(layer: Layer) -> Iterator[Pass]:
     source = transform("maps", how, how.route, layer.batch * inside, layer.size)
     target = transform("maps", how, how.route, layer.batch * outside, layer.out_size)
     yield Pass("mixing", mixed + layer.pairs * len(lattice), mixed)
-    for _ in ("output", "gradient of the input", "gradient of the taps"):
+    for _ in ("output", "gradient of the input"):
         yield from (source, kernels, product, target)
+    if 4 * spectra > planning.PART_BYTES:  # else the upstream gradient is transformed once for both gradients
+        yield target
+    yield from (source, kernels, product)
     yield Pass("mixing", 2 * mixed + layer.pairs * len(lattice), 2 * mixed)
 
 

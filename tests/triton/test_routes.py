@@ -101,6 +101,29 @@ def test_the_forced_routes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("room", [2**27, 20_000, 3_000])
+@pytest.mark.parametrize("forced", ["direct", "factored", "torch"], indirect=True)
+def test_all_gradients_at_once_are_those_one_by_one(forced: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit, with the taps' spectrum in one part or in several; where it is one, grad is transformed once."""
+    monkeypatch.setattr(convolution, "PART_BYTES", room)
+    x, taps, grad = torch.randn(3, 12, 9, 7), torch.randn(8, 6, 3), torch.randn(3, 8, 9, 7)
+    rest = (0, 1, 2, -3, -5, 0), (1, 1), 2, False
+    apart = (
+        ENGINE.tap_conv_input_grad(grad, taps, rest[0], (9, 7), *rest[1:]),
+        ENGINE.tap_conv_weight_grad(grad, x, *rest),
+    )
+    transformed = []
+    maps = convolution.Convolution._maps
+    monkeypatch.setattr(
+        convolution.Convolution, "_maps", lambda self, *args: transformed.append(args) or maps(self, *args)
+    )
+    *together, of_bias = ENGINE.tap_conv_grads(grad, taps, x, *rest, True)
+    assert all(map(torch.equal, together, apart))
+    assert of_bias is not None and torch.equal(of_bias, ENGINE.tap_conv_weight_bias_grad(grad, x, *rest)[1])
+    if room == 2**27:
+        assert len(transformed) == 4  # two of them by the bias's call
+
+
 @pytest.mark.parametrize("forced", ["direct", "factored", "torch"], indirect=True)
 def test_parts_of_batch_filters_and_channels(forced: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With room for two spectra at a time everything is computed in many parts, and added up where it must be."""

@@ -21,14 +21,12 @@ from torch import Tensor
 from ..rounding import in_double
 from .configurations import PRODUCT_MATRIX, PRODUCT_POINTWISE
 from .launch import launch, precision
-from .plan import Grid, plan, positions
+from .plan import PART_BYTES, Grid, plan, positions
 from .tables import Where
 from .transforms import Transform
 
 Ints = Sequence[int]
 
-PART_BYTES = 2**27
-"""Of the spectra held at a time, those of the maps and those of the taps each: a few times a second-level cache."""
 FEW_PAIRS = 16
 """Up to so many pairs of channels per group a matrix unit would compute mostly padding."""
 
@@ -65,15 +63,8 @@ class Convolution:
 
     def input_grad(self, grad: Tensor, taps: Tensor) -> Tensor:
         """The gradient (batch, in, *n) of grad (batch, out, *m) and taps (out, in/groups, T)."""
-        channels = taps.shape[1] * self.groups
-        parts = []
-        for batch in self._parts(len(grad), max(channels, len(taps))):
-            spectrum = self._maps(grad[batch], self.target)
-            found = self._new(spectrum.shape[2], taps.shape[1])
-            for inputs, kernels in self._kernels(taps, 2):
-                _product(spectrum, kernels, found[..., inputs, :])
-            parts.append(self._back(found, self.source, None, grad.dtype))
-        return _joined(parts, 0)
+        batches = self._parts(len(grad), max(taps.shape[1] * self.groups, len(taps)))
+        return _joined([self._input_grad(self._maps(grad[b], self.target), taps, grad.dtype) for b in batches], 0)
 
     def weight_grad(self, grad: Tensor, x: Tensor) -> Tensor:
         """The gradient (out, in/groups, T) of grad (batch, out, *m) and x (batch, in, *n)."""
@@ -81,16 +72,33 @@ class Convolution:
         parts = []
         for part in self._parts(filters, channels * self.groups):
             upstream = grad.unflatten(1, (self.groups, filters))[:, :, part].flatten(1, 2)
-            found = self.transform.empty(
-                self.groups, part.stop - part.start, channels, route=self.transform.plan.tap_route
-            )
+            found = self._new_taps(part.stop - part.start, channels)
             for number, batch in enumerate(self._parts(len(x), x.shape[1] + upstream.shape[1])):
                 outputs = self._maps(upstream[batch], self.target)
                 inputs = self._maps(x[batch], self.source)
                 _product(outputs.transpose(2, 3), inputs, found, conjugate="a", accumulate=number > 0)
-            values = self.transform.synthesise_taps(found.flatten(1, 3), grad.dtype)
-            parts.append(values.view(self.groups, -1, channels, values.shape[1]))
+            parts.append(self._taps(found, grad.dtype))
         return _joined(parts, 1).flatten(0, 1)
+
+    def gradients(self, grad: Tensor, taps: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`input_grad` and :meth:`weight_grad`; grad is transformed once if the taps' spectrum fits one part."""
+        filters, channels = grad.shape[1] // self.groups, x.shape[1] // self.groups
+        if len(list(self._parts(filters, channels * self.groups))) > 1:
+            return self.input_grad(grad, taps), self.weight_grad(grad, x)
+        found, parts = self._new_taps(filters, channels), []
+        for number, batch in enumerate(self._parts(len(x), x.shape[1] + grad.shape[1])):
+            outputs = self._maps(grad[batch], self.target)
+            parts.append(self._input_grad(outputs, taps, grad.dtype))
+            inputs = self._maps(x[batch], self.source)
+            _product(outputs.transpose(2, 3), inputs, found, conjugate="a", accumulate=number > 0)
+        return _joined(parts, 0), self._taps(found, grad.dtype).flatten(0, 1)
+
+    def _input_grad(self, spectrum: Tensor, taps: Tensor, dtype: torch.dtype) -> Tensor:
+        """Of samples whose upstream gradient has this spectrum."""
+        found = self._new(spectrum.shape[2], taps.shape[1])
+        for inputs, kernels in self._kernels(taps, 2):
+            _product(spectrum, kernels, found[..., inputs, :])
+        return self._back(found, self.source, None, dtype)
 
     def _parts(self, count: int, width: int) -> Iterator[slice]:
         """Slices of so many things, each with ``width`` spectra, that together need PART_BYTES at most."""
@@ -115,6 +123,15 @@ class Convolution:
     def _new(self, batch: int, channels: int) -> Tensor:
         """Room for spectra (2, groups, batch, channels, F) that lie in memory by batch, group and channel."""
         return self.transform.empty(batch, self.groups, channels, route=self.transform.plan.route).transpose(1, 2)
+
+    def _new_taps(self, filters: int, channels: int) -> Tensor:
+        """Room for the spectra (2, groups, filters, channels, F) of taps."""
+        return self.transform.empty(self.groups, filters, channels, route=self.transform.plan.tap_route)
+
+    def _taps(self, spectra: Tensor, dtype: torch.dtype) -> Tensor:
+        """Taps (groups, filters, channels, T) of such spectra."""
+        values = self.transform.synthesise_taps(spectra.flatten(1, 3), dtype)
+        return values.view(*spectra.shape[1:4], values.shape[1])
 
     def _back(self, spectra: Tensor, grid: Grid, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         """Maps (batch, channels, *sizes) of spectra (2, groups, batch, channels/groups, F)."""

@@ -95,9 +95,27 @@ class TritonEngine(Engine):
     def tap_conv_weight_bias_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> tuple[Tensor, Tensor]:
-        of_taps = self.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular)
-        # a whole batch of pixels may cancel; torch widens as it reads, so double costs no memory
-        return of_taps, grad.sum((0, *range(2, grad.dim())), dtype=torch.float64).to(grad.dtype)
+        return self.tap_conv_weight_grad(grad, x, offsets, stride, groups, circular), _bias_grad(grad)
+
+    def tap_conv_grads(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        x: Tensor,
+        offsets: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        if x.numel() and grad.numel() and taps.numel():
+            from .convolution import Convolution
+
+            call = offsets, x.shape[2:], grad.shape[2:], stride, groups, circular
+            of_input, of_weight = (Convolution.of(grad, results, *call) for results in (x.numel(), taps.numel()))
+            if of_input == of_weight:  # else one of them is computed in double
+                return *of_weight.gradients(grad, taps, x), _bias_grad(grad) if bias else None
+        return super().tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
         from . import mixing
@@ -120,6 +138,11 @@ class TritonEngine(Engine):
         from . import mixing
 
         return mixing.mix_grads(grad, weight, mixture, index, counts)
+
+
+def _bias_grad(grad: Tensor) -> Tensor:
+    # a whole batch of pixels may cancel; torch widens as it reads, so double costs no memory
+    return grad.sum((0, *range(2, grad.dim())), dtype=torch.float64).to(grad.dtype)
 
 
 def _only_bias(zeros: Tensor, bias: Tensor | None) -> Tensor:

@@ -33,6 +33,8 @@ MOST_TAPS = 2**21
 # docs/gpu.md has the figures, between those of an A100 and of an H100.
 LONGEST_FACTOR = 160
 LONGEST_SERIES = 2**13
+PART_BYTES = 2**27
+"""Of the spectra held at a time, those of the maps and those of the taps each: a few times a second-level cache."""
 # Multiplications in the product over channels, per frequency of one series, with some dozens of channels.
 PRODUCT = 128
 

@@ -199,8 +199,10 @@ class Transform:
         packed = torch.view_as_complex(spectrum.movedim(0, -1)).view(-1, *self.plan.shape)
         maps = torch.fft.irfftn(packed, s=self.plan.lengths, dim=tuple(range(1, packed.dim())))
         if grid is self.plan.cells:
-            return maps.flatten(1).index_select(1, tables.points(self.plan, maps.device)).to(dtype)
-        values: Tensor = maps[_pixels(grid)].flatten(1).to(dtype).contiguous()
+            kept = maps.flatten(1).index_select(1, tables.points(self.plan, maps.device))
+        else:
+            kept = maps[_pixels(grid)].flatten(1)
+        values: Tensor = kept.to(dtype).contiguous()
         return values if bias is None else values + bias.repeat(len(values) // len(bias))[:, None]
 
 

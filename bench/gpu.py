@@ -8,6 +8,7 @@ in the same way and writes nothing: a look whether all of it works.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -88,6 +89,17 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """For the gate: by default cuDNN rounds rivals' operands to TF32, which is fast and would not pass."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @dataclass(frozen=True)
 class Peaks:
     """What the device does at best in this run: bytes a second copied, TF32 operations a second in a large product."""
@@ -123,10 +135,11 @@ def measure(layer: Layer, laps: int) -> dict[str, Any]:
     rivals = [
         name for name in (MIXED_RESULTS, MIXED_WEIGHTS, TORCH_FFT) if on_gpu() or affordable(name, layer) == layer.batch
     ]
-    check(layer, main, *(LayerContestant(name, layer, 1) for name in rivals))
     by_engine = [OnDevice(MIXED_CONV, layer, engine=engine) for engine in able(report)]
-    for one in by_engine:
-        check(layer, one)
+    with without_tf32():
+        check(layer, main, *(LayerContestant(name, layer, 1) for name in rivals))
+        for one in by_engine:
+            check(layer, one)
     contestants = [
         OnDevice(name, layer, form, compiled)
         for compiled in (False, True)

@@ -101,15 +101,15 @@ def test_the_forced_routes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("room", [2**27, 20_000, 3_000])
+@pytest.mark.parametrize("room", [2**27, 3_000])
 @pytest.mark.parametrize("forced", ["direct", "factored", "torch"], indirect=True)
 def test_all_gradients_at_once_are_those_one_by_one(forced: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit, with the taps' spectrum in one part or in several; where it is one, grad is transformed once."""
     monkeypatch.setattr(convolution, "PART_BYTES", room)
-    x, taps, grad = torch.randn(3, 12, 9, 7), torch.randn(8, 6, 3), torch.randn(3, 8, 9, 7)
-    rest = (0, 1, 2, -3, -5, 0), (1, 1), 2, False
+    x, taps, grad = torch.randn(2, 12, 4, 5), torch.randn(8, 6, 3), torch.randn(2, 8, 4, 5)
+    rest = (0, 1, 2, -3, -3, 0), (1, 1), 2, False
     apart = (
-        ENGINE.tap_conv_input_grad(grad, taps, rest[0], (9, 7), *rest[1:]),
+        ENGINE.tap_conv_input_grad(grad, taps, rest[0], (4, 5), *rest[1:]),
         ENGINE.tap_conv_weight_grad(grad, x, *rest),
     )
     transformed = []

@@ -91,8 +91,10 @@ def test_inductor(engine: str) -> None:
 
 
 def test_autocast_inside_a_graph(engine: str) -> None:
+    device = torch.get_default_device().type
+
     def call(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor) -> Tensor:
-        with torch.autocast(torch.get_default_device().type, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16):
             return mixed_conv(x.bfloat16(), weight, mixture, SPACE, bias, groups=2, engine=engine)
 
     compiled = torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=True)

@@ -106,10 +106,11 @@ def test_the_forced_routes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_gradients_at_once_are_those_one_by_one(forced: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit, with the taps' spectrum in one part or in several; where it is one, grad is transformed once."""
     monkeypatch.setattr(convolution, "PART_BYTES", room)
-    x, taps, grad = torch.randn(2, 12, 4, 5), torch.randn(8, 6, 3), torch.randn(2, 8, 4, 5)
-    rest = (0, 1, 2, -3, -3, 0), (1, 1), 2, False
+    offsets = tuple(o for row in range(-3, 4) for column in range(-3, 3) for o in (row, column))
+    x, taps, grad = torch.randn(1, 4, 6, 6), torch.randn(4, 2, 42), torch.randn(1, 4, 6, 6)
+    rest = offsets, (1, 1), 2, False
     apart = (
-        ENGINE.tap_conv_input_grad(grad, taps, rest[0], (4, 5), *rest[1:]),
+        ENGINE.tap_conv_input_grad(grad, taps, rest[0], (6, 6), *rest[1:]),
         ENGINE.tap_conv_weight_grad(grad, x, *rest),
     )
     transformed = []

@@ -2,20 +2,10 @@
 """One sentence in place of whatever a damaged file makes its reader raise."""
 
 import contextlib
-import pickle
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import DataError
-
-# What the readers of the formats raise where a file is not what it should be.
-_DAMAGE = (
-    *(AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError),
-    *(ValueError, pickle.UnpicklingError, tarfile.TarError, zipfile.BadZipFile, zlib.error),
-)
+from ..errors import DashSearchError, DataError
 
 
 @contextlib.contextmanager
@@ -31,6 +21,8 @@ def reading(path: Path, holds: str) -> Iterator[None]:
     """
     try:
         yield
-    except _DAMAGE as error:
+    except DashSearchError:
+        raise
+    except Exception as error:  # readers of formats have no common error: TokenError, MatReadError, csv.Error, ...
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(f"{path} cannot be read: it should hold {holds} ({said}).") from error

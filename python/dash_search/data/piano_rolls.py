@@ -26,10 +26,7 @@ def read_rolls(file: OfficialFile, path: Path) -> list[list[np.ndarray]]:
     """
     io = need("scipy.io")
     with file.reading(path):
-        try:
-            content = io.loadmat(path)
-        except io.matlab.MatReadError as error:
-            raise ValueError(str(error)) from error
+        content = io.loadmat(path)
         parts = [[_roll(cell) for cell in content[name].ravel()] for name in ("traindata", "validdata", "testdata")]
         if not all(parts):
             raise ValueError("a part holds no piece")

@@ -12,8 +12,7 @@ from .ecg import ECG
 from .fsd50k import FSD50K
 from .mnist import MNIST
 from .mnist5k import MNIST5K
-from .music_jsb import MUSIC_JSB
-from .music_nottingham import MUSIC_NOTTINGHAM
+from .music import MUSIC_JSB, MUSIC_NOTTINGHAM
 from .ninapro import NINAPRO
 from .permuted import CIFAR10_PERM, CIFAR100_PERM, MNIST_PERM
 from .pigcvp import PIGCVP

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """cifar10: photographs of 10 kinds of things, 32x32 in colour (one of DASH's further tasks)."""
 
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -47,12 +46,4 @@ CLEAN = Task(
     backbones={"wrn": wide_resnet(3, 10), "convnext": convnext(3, 10)},
     defaults=DASH,
 )
-CIFAR10 = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=partial(load, valid=0.0, deviation=DASH_DEVIATION),  # the test part validates
-        defaults=DASH.model_copy(update={"protocol": "paper"}),
-        leaks=TEST_VALIDATES,
-    ),
-)
+CIFAR10 = CLEAN.with_paper(load=partial(load, valid=0.0, deviation=DASH_DEVIATION), leaks=TEST_VALIDATES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """cifar100: photographs of 100 kinds of things, 32x32 in colour (NAS-Bench-360)."""
 
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -45,12 +44,4 @@ CLEAN = Task(
     backbones={"wrn": wide_resnet(3, 100), "convnext": convnext(3, 100)},
     defaults=DASH,
 )
-CIFAR100 = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=partial(load, valid=0.0),  # all 50,000 are trained on, and the test part validates
-        defaults=DASH.model_copy(update={"protocol": "paper"}),
-        leaks=TEST_VALIDATES,
-    ),
-)
+CIFAR100 = CLEAN.with_paper(load=partial(load, valid=0.0), leaks=TEST_VALIDATES)  # all 50,000 are trained on

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """deepsea: which of 36 chromatin features a piece of DNA has (NAS-Bench-360)."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ..data.stored import Stored
 from ..losses import multi_label
 from ..metrics import AUROC_ERROR
 from .networks import deepsea, resnet1d, tcn
-from .sequences import SEQUENCES
+from .sequences import PAPER_SEARCH, SEQUENCES
 from .task import TEST_VALIDATES, Task
 
 FILE = OfficialFile(
@@ -79,13 +78,4 @@ CLEAN = Task(
     },
     defaults=DASH,
 )
-DEEPSEA = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=load_paper,
-        loss=multi_label(positive=4.0),
-        defaults=DASH.changed({"protocol": "paper"}),
-        leaks=TEST_VALIDATES,
-    ),
-)
+DEEPSEA = CLEAN.with_paper(PAPER_SEARCH, load=load_paper, loss=multi_label(positive=4.0), leaks=TEST_VALIDATES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ecg: the rhythm of a heart from a single lead, 4 classes (NAS-Bench-360)."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ..data.recordings import Windows
 from ..data.splits import Splits
 from ..metrics import F1_ERROR_OF_VOTES, f1_error_of_batches
 from .networks import resnet1d, tcn
-from .sequences import SEQUENCES
+from .sequences import PAPER_SEARCH, SEQUENCES
 from .task import TEST_VALIDATES, Task
 
 FILE = OfficialFile(
@@ -27,6 +26,9 @@ FILE = OfficialFile(
 RHYTHMS = ("N", "A", "O", "~")  # normal, atrial fibrillation, another rhythm, noise
 # 300 steps are a second. The rarer a rhythm, the closer its windows, in all parts: there are about as many of each.
 WINDOW, STRIDES = 1000, (500, 83, 250, 25)
+# Both ways to split take the recordings in one order of chance: half of those that the paper tests on are, in the
+# benchmark's split, in the part that validates.
+LEAKS = f"{TEST_VALIDATES} Where hyper-parameters are tuned, about half of it chose them, too."
 
 
 def read_recordings(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
@@ -98,13 +100,4 @@ CLEAN = Task(
     backbones={"resnet1d": resnet1d(1, 4, channels=4), "tcn": tcn(1, 4)},
     defaults=DASH,
 )
-ECG = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=load_paper,
-        metric=f1_error_of_batches(1024),
-        defaults=DASH.changed({"protocol": "paper"}),
-        leaks=TEST_VALIDATES,
-    ),
-)
+ECG = CLEAN.with_paper(PAPER_SEARCH, load=load_paper, metric=f1_error_of_batches(1024), leaks=LEAKS)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ninapro: which of 18 gestures a hand makes, from 16 electrodes on its forearm (NAS-Bench-360)."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,9 +85,4 @@ CLEAN = Task(
     backbones={"wrn": wide_resnet(1, CLASSES)},
     defaults=DASH,
 )
-NINAPRO = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN, load=load_paper, defaults=DASH.changed({"protocol": "paper"}), leaks=TEST_VALIDATES
-    ),
-)
+NINAPRO = CLEAN.with_paper(load=load_paper, leaks=TEST_VALIDATES)

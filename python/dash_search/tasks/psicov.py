@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """psicov: how far the residues of a protein are apart, from what is known of its sequence (NAS-Bench-360)."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..data.splits import Splits
 from ..errors import DataError
 from ..metrics import MAE8
 from .networks import deepcon, wide_resnet
-from .task import Task
+from .task import TEST_VALIDATES, Task
 
 FOLDER = OfficialFile(
     name="psicov/protein",
@@ -137,12 +136,4 @@ CLEAN = Task(
     backbones={"wrn": wide_resnet(57, 1, dense=True), "deepcon": deepcon(57, 1)},
     defaults=DASH,
 )
-PSICOV = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=load_paper,
-        defaults=DASH.model_copy(update={"protocol": "paper", "eval_batch_size": 2}),
-        leaks="the 150 test proteins also chose the epoch whose weights were kept, as in DASH's own runs.",
-    ),
-)
+PSICOV = CLEAN.with_paper({"eval_batch_size": 2}, load=load_paper, leaks=TEST_VALIDATES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """satellite: what covers a piece of land, from how it looked at 46 times, 24 classes (NAS-Bench-360)."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ..data.splits import Splits
 from ..data.stored import Stored, class_numbers, standardised
 from ..metrics import ERROR
 from .networks import resnet1d, tcn
-from .sequences import SEQUENCES
+from .sequences import PAPER_SEARCH, SEQUENCES
 from .task import TEST_VALIDATES, Task
 
 TRAIN_FILE, TEST_FILE = (
@@ -85,9 +84,4 @@ CLEAN = Task(
     backbones={"resnet1d": resnet1d(1, CLASSES, channels=64), "tcn": tcn(1, CLASSES)},
     defaults=DASH,
 )
-SATELLITE = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN, load=load_paper, defaults=DASH.changed({"protocol": "paper"}), leaks=TEST_VALIDATES
-    ),
-)
+SATELLITE = CLEAN.with_paper(PAPER_SEARCH, load=load_paper, leaks=TEST_VALIDATES)

@@ -10,3 +10,5 @@ SEQUENCES = RunConfig(
     dilations=(1, 3, 7, 15),
     milestones=(0.15, 0.3, 0.45, 0.6, 0.8),
 )
+# What its search had: it took the milestones of the training.
+PAPER_SEARCH = {"search_milestones": (0.3, 0.6, 0.9)}

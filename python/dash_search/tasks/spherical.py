@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """spherical: the photographs of CIFAR-100 on a sphere, each turned at random (NAS-Bench-360)."""
 
-import dataclasses
 import gzip
 import io
 from collections.abc import Sequence
@@ -66,12 +65,4 @@ CLEAN = Task(
     backbones={"wrn": wide_resnet(3, 100), "convnext": convnext(3, 100)},
     defaults=DASH,
 )
-SPHERICAL = dataclasses.replace(
-    CLEAN,
-    paper=dataclasses.replace(
-        CLEAN,
-        load=load_paper,
-        defaults=DASH.model_copy(update={"protocol": "paper"}),
-        leaks=TEST_VALIDATES,
-    ),
-)
+SPHERICAL = CLEAN.with_paper(load=load_paper, leaks=TEST_VALIDATES)

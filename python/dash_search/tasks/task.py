@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a built-in task consists of."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -96,6 +97,16 @@ class Task:
             allowed = "clean, paper" if self.paper else "clean (it is no task of NAS-Bench-360)"
             raise SettingsError(f"protocol is {protocol!r}: the task {self.name} has {allowed}.")
         return self.paper
+
+    def with_paper(self, settings: Mapping[str, Any] | None = None, **changes: Any) -> "Task":
+        """The task, and under the protocol "paper" the same task with some attributes changed.
+
+        Args:
+            settings: What its defaults have in another way.
+            changes: New values of attributes: how it is loaded, its loss, its metric, what leaks.
+        """
+        defaults = self.defaults.changed({**(settings or {}), "protocol": "paper"})
+        return dataclasses.replace(self, paper=dataclasses.replace(self, defaults=defaults, **changes))
 
     def backbone(self, name: str) -> Backbone:
         """One of the task's networks.

@@ -16,11 +16,12 @@ import dash_kernels as dk
 from dash_search import DataError, Result
 from dash_search.data.splits import Splits
 from dash_search.metrics import CROSS_ENTROPY, NOT_SCORED
-from dash_search.tasks import TASKS, music_jsb, music_nottingham
+from dash_search.tasks import TASKS
+from dash_search.tasks.music import JSB_FILE, NOTTINGHAM_FILE
 from dash_search.tasks.task import TEST_VALIDATES
 
 LENGTHS = {"traindata": (30, 600, 255), "validdata": (2, 254), "testdata": (40, 256)}
-FILES = {"music-jsb": (music_jsb.FILE, 255), "music-nottingham": (music_nottingham.FILE, 513)}
+FILES = {"music-jsb": (JSB_FILE, 255), "music-nottingham": (NOTTINGHAM_FILE, 513)}
 
 
 def roll(frames: int) -> np.ndarray:
@@ -106,7 +107,7 @@ def test_a_run_from_the_file_to_the_test(data: Path, run_tiny: Callable[..., Res
 
 
 def test_missing_and_damaged_files(data: Path) -> None:
-    task, path = TASKS["music-nottingham"], music_nottingham.FILE.path()
+    task, path = TASKS["music-nottingham"], NOTTINGHAM_FILE.path()
     with pytest.raises(DataError, match="Nottingham.mat is missing: it should hold traindata, validdata and testdata"):
         task.fetch()
     path.parent.mkdir()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from torch.utils.data import TensorDataset
 
 from dash_search import DataError
 from dash_search.data.splits import Splits, stratified_split
@@ -158,3 +159,17 @@ def test_real_data_come_from_the_index(
     assert f"licence: {licence}" in done.stdout
     for part, size in zip(("train", "valid", "test"), sizes, strict=True):
         assert f"{part}: {size} samples of {shape}" in done.stdout
+
+
+def test_a_home_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, "~nobody-of-this-name/data")
+    with pytest.raises(DataError, match="is '~nobody-of-this-name/data', a home that is not there"):
+        data_dir()
+
+
+@pytest.mark.parametrize("empty", range(3))
+def test_an_empty_part(empty: int) -> None:
+    parts = [TensorDataset(torch.zeros(int(i != empty))) for i in range(3)]
+    name = ("training", "validation", "test")[empty]
+    with pytest.raises(DataError, match=f"^the {name} part is empty: the files of the task hold too few samples.$"):
+        Splits(*parts)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..errors import DataError
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -21,6 +23,9 @@ class Splits:
         test: What is looked at once, at the end.
         decoder: From a network's outputs to the units of the targets, if anything; fitted on the training part.
         remarks: Sentences about the data that whoever reads a result must know.
+
+    Raises:
+        DataError: A part is empty.
     """
 
     train: Dataset[Any]
@@ -28,6 +33,11 @@ class Splits:
     test: Dataset[Any]
     decoder: nn.Module | None = field(default=None, kw_only=True)
     remarks: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name, part in (("training", self.train), ("validation", self.valid), ("test", self.test)):
+            if len(part) == 0:  # type: ignore[arg-type]
+                raise DataError(f"the {name} part is empty: the files of the task hold too few samples.")
 
 
 def stratified_split(classes: Tensor, shares: Sequence[float], *, seed: int) -> list[Tensor]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Metrics of tasks that say what is heard in clips of which a network hears chunks."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,12 +29,10 @@ def _mean_missed_precision(outputs: Tensor, targets: Tensor) -> float:
     logits = sums / clips.bincount().unsqueeze(1)
     labels = torch.zeros(len(numbers), outputs.shape[1], dtype=torch.int64)
     labels[clips] = targets[:, :-1].long()  # all chunks of a clip have the same
-    heard = labels.any(dim=0)
-    average_precision = need("torchmetrics.functional.classification").multilabel_average_precision
-    precision: Tensor = average_precision(
-        logits[:, heard].sigmoid(), labels[:, heard], num_labels=int(heard.sum()), average=None
-    )
-    return float(1 - precision.double().mean())
+    heard = labels.any(dim=0).nonzero().flatten().tolist()
+    average_precision = need("torchmetrics.functional.classification").binary_average_precision
+    missed = [1 - float(average_precision(logits[:, one].sigmoid(), labels[:, one])) for one in heard]
+    return sum(missed) / len(missed) if missed else math.nan
 
 
 MISSED_PRECISION = Metric("1 - mAP", _mean_missed_precision, higher_is_better=False)

@@ -167,6 +167,12 @@ def test_metric_hears_clips_and_knows_only_classes_that_are_there() -> None:
         MISSED_PRECISION.compute(outputs, targets[:, :-1])
 
 
+def test_metric_where_one_class_or_none_is_heard() -> None:
+    outputs, targets = torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0.0, 0, 0], [1, 0, 1]])
+    assert MISSED_PRECISION.score(outputs, targets) == 0.5
+    assert math.isnan(MISSED_PRECISION.score(outputs, torch.tensor([[0.0, 0, 0], [0, 0, 1]])))
+
+
 def test_a_run_from_the_folder_to_the_test(data: Path, run_tiny: Callable[..., Result]) -> None:
     write()
     result = run_tiny("fsd50k")

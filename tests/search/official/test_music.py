@@ -85,7 +85,7 @@ def test_what_is_filled_in_counts_neither_in_the_loss_nor_in_the_metric(data: Pa
 @pytest.mark.parametrize("backbone", ["resnet1d", "tcn"])
 def test_no_network_sees_the_frame_it_is_asked_for(name: str, backbone: str) -> None:
     """Neither with its own kernels nor as a mixture: what comes later changes nothing before."""
-    unused = Splits(*[TensorDataset()] * 3)
+    unused = Splits(*[TensorDataset(torch.zeros(1))] * 3)
     for converted in (False, True):
         torch.manual_seed(0)
         network = TASKS[name].backbone(backbone).build(1, unused)

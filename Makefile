@@ -36,7 +36,7 @@ $(COMPILED): $(PACKAGE) setup.py CMakeLists.txt $(CXX_FILES)
 # Waiting threads sleep: spinning ones make a step many times slower wherever something else wants the cores too.
 demo test bench bench-layers bench-steps bench-quality: export OMP_WAIT_POLICY ?= passive
 
-demo: setup  ## Search on real digits: the kernel chosen per layer, and the test scores (within 8 minutes on 2 cores)
+demo: setup  ## Search on real digits: the kernel chosen per layer, and the test scores (5 to 10 minutes on 2 cores)
 	$(BIN)/dash-search run mnist5k
 
 test: setup  ## Run every test on the compiled kernels; the last line is pytest's summary

@@ -76,7 +76,8 @@ class Flows:
         """
         if self._used is self.generated:
             return self.generated.fetch(say)
-        return [file.fetch(say).parent for file in self.official][0]
+        first, _ = [file.fetch(say) for file in self.official]
+        return first.parent
 
     def read(self, folder: Path) -> tuple[list[Fields], tuple[str, ...]]:
         """The flows for training and those for the test on 85x85 points, and what to remark about them.

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PLAIN, RANDOM, FIXED, DASH = METHODS = ("plain", "random", "best of 4 fixed", "DASH")
+BASELINES = PLAIN, RANDOM, FIXED = ("plain", "random", "best of 4 fixed")
+SEARCHES = DASH, MENDED = ("DASH", "mended")
+METHODS = BASELINES + SEARCHES
 """Ways to choose kernel sizes and dilations, in the order in which they are measured and shown."""
 
 Key = tuple[str, int, str]

@@ -38,6 +38,8 @@ class Config(BaseModel):
     """Names or globs of convolutions that are not searched."""
     depthwise: Literal["auto", "never"] = "auto"
     """"auto": while searching, layers with as many inputs as outputs convolve each channel by itself, as in DASH."""
+    mixture: Literal["gumbel", "softmax"] = "gumbel"
+    """"gumbel": a training step of the search adds fresh noise to the logits, as in DASH; "softmax": none does."""
 
     search_epochs: Count = 100
     """Epochs of the search."""

@@ -10,6 +10,7 @@ from torch import nn
 import dash_kernels as dk
 from dash_search import Config
 from dash_search.alpha import AlphaRule, kernel_extents, mixed_layers
+from dash_search.stages import build_supernet
 from dash_search.training import sgd
 
 
@@ -48,6 +49,14 @@ def test_mixed_layers_are_found_once_and_in_order() -> None:
     shared = layer()
     model = nn.Sequential(shared, nn.ReLU(), nn.Sequential(layer(), shared))
     assert list(mixed_layers(model)) == ["0", "2.0"]
+
+
+def test_supernet_mixes_as_the_settings_say() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 2, 3, padding=1))
+    dash = mixed_layers(build_supernet(model, Config())).values()
+    assert [(layer.mixture, layer.groups) for layer in dash] == [("gumbel", 4), ("gumbel", 1)]
+    mended = mixed_layers(build_supernet(model, Config(mixture="softmax", depthwise="never"))).values()
+    assert [(layer.mixture, layer.groups) for layer in mended] == [("softmax", 1), ("softmax", 1)]
 
 
 def test_learning_rate_drops_behind_the_milestones_as_in_dash() -> None:

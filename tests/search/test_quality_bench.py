@@ -11,7 +11,7 @@ import torch
 
 from bench import quality, quality_plan, quality_rows, quality_table
 from bench.quality_plan import Planned, architectures, fixed_choices, plan
-from bench.quality_rows import DASH, FIXED, METHODS, PLAIN, RANDOM, Row
+from bench.quality_rows import DASH, FIXED, MENDED, METHODS, PLAIN, RANDOM, SEARCHES, Row
 from dash_kernels import SearchSpace
 from dash_search import TrainingError
 from dash_search.config import RunConfig
@@ -72,7 +72,7 @@ def test_offline_tasks_need_no_file_of_the_benchmark() -> None:
 
 def test_methods() -> None:
     assert architectures(PLAIN, LAYERS, CONFIG, 0) == {PLAIN: {}}
-    assert architectures(DASH, LAYERS, CONFIG, 0) == {DASH: None}
+    assert [architectures(method, LAYERS, CONFIG, 0) for method in SEARCHES] == [{DASH: None}, {MENDED: None}]
     fixed = architectures(FIXED, LAYERS, CONFIG, 0)
     assert [*fixed] == ["3-1", "3-2", "9-1", "9-2"]
     assert fixed["9-2"] == dict.fromkeys(LAYERS, {"kernel_size": [9, 9], "dilation": [2, 2]})
@@ -102,12 +102,12 @@ def test_a_stop_and_another_call_give_every_row_once(bench: Bench, capsys: pytes
     bench.stop_before = 4  # within the four of the fixed pairs
     assert bench.run() == 1 and bench.trained == ["0-plain", "0-random", "0-3-1", "0-3-2"]
     assert [*quality_rows.load(bench.table)] == [("darcy16", 0, PLAIN), ("darcy16", 0, RANDOM)]
-    assert "2 of 4 rows are missing" in capsys.readouterr().err
+    assert "3 of 5 rows are missing" in capsys.readouterr().err
     stopped = bench.table.read_text()
 
     bench.stop_before = 0
     assert bench.run() == 0
-    assert bench.trained == ["0-3-2", "0-5-1", "0-5-2", "0-DASH"]
+    assert bench.trained == ["0-3-2", "0-5-1", "0-5-2", "0-DASH", "0-mended"]
     assert bench.table.read_text().startswith(stopped)  # the file is in order, and these rows as they were
     assert bench.run() == 0 and bench.trained == []
     check_against_run_folders(bench)
@@ -116,7 +116,7 @@ def test_a_stop_and_another_call_give_every_row_once(bench: Bench, capsys: pytes
 def check_against_run_folders(bench: Bench) -> None:
     """Every figure, and the choice among the fixed pairs by the validation score."""
     rows = quality_rows.load(bench.table)
-    assert len(rows) == 4
+    assert len(rows) == 5
     for row in rows.values():
         folders = [bench.table.parent / "runs" / name for name in row.folders.split()]
         results = [json.loads((folder / "result.json").read_text()) for folder in folders]
@@ -135,7 +135,7 @@ def check_against_run_folders(bench: Bench) -> None:
             *(("search", row.search_seconds), ("retrain", row.train_seconds), ("test", row.test_seconds)),
         ):
             assert seconds == pytest.approx(sum(r["seconds"] for r in records if r["stage"] == stage))
-        assert (row.search_seconds > 0) == (row.method == DASH)
+        assert (row.search_seconds > 0) == (row.method in SEARCHES)
         assert "commit: " in row.machine and row.metric == "relative L2" and not row.higher_is_better
 
 
@@ -144,11 +144,11 @@ def test_rows_with_other_settings_are_noticed(
 ) -> None:
     quality_rows.save(bench.table, [dataclasses.replace(ROW, settings=plan(["darcy16"], quality.BUDGET)[0].settings)])
     bench.run("--minutes", "0")
-    assert "3 of 4 rows are missing" in capsys.readouterr().err
+    assert "4 of 5 rows are missing" in capsys.readouterr().err
     with_budget(monkeypatch, epochs=4)
     bench.run("--minutes", "0")
     said = capsys.readouterr().err
-    assert "darcy16, seed 0, plain was measured with other settings" in said and "4 of 4 rows are missing" in said
+    assert "darcy16, seed 0, plain was measured with other settings" in said and "5 of 5 rows are missing" in said
 
 
 def test_a_network_that_diverges_leaves_the_other_rows(
@@ -160,7 +160,7 @@ def test_a_network_that_diverges_leaves_the_other_rows(
         return dataclasses.replace(ROW, seed=row.config.seed, method=row.method, settings=row.settings)
 
     monkeypatch.setattr(quality, "measure", measure)
-    assert bench.run() == 1 and len(quality_rows.load(bench.table)) == 3
+    assert bench.run() == 1 and len(quality_rows.load(bench.table)) == 4
     assert "no score  darcy16, seed 0, random: the training loss became nan" in capsys.readouterr().err
 
 
@@ -174,7 +174,7 @@ def test_time_is_foretold_by_the_rows_most_like_it(bench: Bench, monkeypatch: py
 
     assert quality.expected_seconds(rows[2], rows, {}) == 0
     assert quality.expected_seconds(rows[2], rows, done(0)) == pytest.approx(4 * ROW.seconds)
-    assert quality.expected_seconds(rows[6], rows, done(0, 2)) == pytest.approx(ROW.seconds)
+    assert quality.expected_seconds(rows[7], rows, done(0, 2)) == pytest.approx(ROW.seconds)
 
 
 def test_file_of_another_kind_is_not_overwritten(bench: Bench) -> None:
@@ -191,11 +191,15 @@ def test_settings_are_those_of_the_task_at_width_one(bench: Bench, monkeypatch: 
     for row in rows:
         config = row.config
         assert (config.epochs, config.search_epochs, config.width, config.plain) == (2, 2, 1, False)
-    assert len({row.settings for row in rows}) == 8
+    assert len({row.settings for row in rows}) == 10
+    for row in rows:
+        config = row.config
+        its = config.mixture, config.size_penalty, config.depthwise, config.grad_scale
+        assert its == (("softmax", 0.0, "never", 10.0) if row.method == MENDED else ("gumbel", 1e-5, "auto", 100.0))
     with_budget(monkeypatch, epochs=200)  # the search has 2
     (config,) = {(row.config.epochs, row.config.search_epochs) for row in plan(["darcy16"], 0.5)}
     assert config == (30, 1)
-    assert [row.weight / rows[0].weight for row in rows[:4]] == [1, 1, 4, 2]
+    assert [row.weight / rows[0].weight for row in rows[:5]] == [1, 1, 4, 2, 2]
 
 
 def test_cheap_tasks_have_three_seeds_before_a_dear_one_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,14 +227,14 @@ def methods(higher_is_better: bool = True, **tests: tuple[float, ...]) -> dict[s
 def test_verdicts() -> None:
     scores = {"plain": (70.0, 72.0, 74.0), "random": (84.0, 86.0, 88.0), "fixed": (91.0, 93.0, 95.0)}
     ours = (85.0, 87.0, 89.0)  # deviations are 2: more than 4 apart are told apart
-    told = "DASH better than plain; not told apart from random; worse than best of 4 fixed"
-    assert quality_table.verdict(methods(**scores, dash=ours)) == told
+    told = "DASH: better than plain; not told apart from random; worse than best of 4 fixed"
+    assert quality_table.verdict(methods(**scores, dash=ours), DASH) == told
     assert quality_table.best_mean(methods(**scores, dash=ours)) == FIXED
-    turned = "DASH worse than plain; not told apart from random; better than best of 4 fixed"
-    assert quality_table.verdict(methods(higher_is_better=False, **scores, dash=ours)) == turned
+    turned = "DASH: worse than plain; not told apart from random; better than best of 4 fixed"
+    assert quality_table.verdict(methods(higher_is_better=False, **scores, dash=ours), DASH) == turned
     assert quality_table.best_mean(methods(higher_is_better=False, **scores, dash=ours)) == PLAIN
-    assert quality_table.verdict(methods(**scores)).startswith("none yet")
-    assert quality_table.verdict(methods(**scores, dash=(85.0,))).startswith("none yet")
+    assert quality_table.verdict(methods(**scores, dash=ours), MENDED).startswith("mended: none yet")
+    assert quality_table.verdict(methods(**scores, dash=(85.0,)), DASH).startswith("DASH: none yet")
 
 
 def test_tables_show_means_deviations_and_cost() -> None:

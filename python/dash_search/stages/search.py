@@ -30,7 +30,7 @@ def build_supernet(model: nn.Module, config: Config) -> nn.Module:
     supernet = copy.deepcopy(model)
     space = dk.SearchSpace(kernel_sizes=config.kernel_sizes, dilations=config.dilations)
     try:
-        report = dk.convert(supernet, space, skip=config.skip, depthwise=config.depthwise)
+        report = dk.convert(supernet, space, skip=config.skip, depthwise=config.depthwise, mixture=config.mixture)
     except ValueError as error:
         raise SettingsError(f"the model cannot be searched: {error}") from error
     if not mixed_layers(supernet):

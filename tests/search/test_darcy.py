@@ -100,5 +100,5 @@ def saved(value: object) -> bytes:
 def test_unreadable_fields(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "fields.pt"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="does not hold fields x and y"):
+    with pytest.raises(DataError, match="fields.pt cannot be read: it should hold tensors x and y"):
         darcy16.read_fields(path)

@@ -41,10 +41,12 @@ def test_split_is_disjoint_complete_stratified_and_fixed() -> None:
     assert not torch.equal(cut[0], stratified_split(classes, (0.7, 0.1, 0.2), seed=4)[0])
 
 
-@pytest.mark.parametrize(("shares", "message"), [((0.5, 0.4), "sum to 1"), ((0.99, 0.01), "too few")])
-def test_split_refuses(shares: tuple[float, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        stratified_split(torch.zeros(10, dtype=torch.int64), shares, seed=0)
+def test_split_refuses() -> None:
+    classes = torch.zeros(10, dtype=torch.int64)
+    with pytest.raises(ValueError, match="sum to 1"):
+        stratified_split(classes, (0.5, 0.4), seed=0)
+    with pytest.raises(DataError, match=r"too few samples: of class 0 there are 10, to be shared 0.99 : 0.01\.$"):
+        stratified_split(classes, (0.99, 0.01), seed=0)
 
 
 def test_digits_are_split_and_normalised_by_the_training_part(digits: WheelFile) -> None:
@@ -122,7 +124,7 @@ def test_data_folder_that_cannot_be_used(digits: WheelFile, tmp_path: Path, monk
     assert wheel.exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"x", "not a gzipped table"), (None, "has 3 columns")])
+@pytest.mark.parametrize(("content", "message"), [(b"x", "BadGzipFile"), (None, "there are 3 columns in 2 of 2 lines")])
 def test_unreadable_table(tmp_path: Path, content: bytes | None, message: str) -> None:
     import gzip
 

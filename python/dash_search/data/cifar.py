@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .images import image_tensors
-from .official import OfficialFile
+from .official import OfficialFile, read_to_end
 from .pickles import read_pickle
 
 
@@ -41,5 +41,6 @@ def read_cifar(
             content = read_pickle(packed, encoding="bytes")  # Python 2 wrote it
             rows = np.asarray(content[b"data"]).reshape(-1, 3, 32, 32)
             parts.append(image_tensors(rows, content[labels.encode()], (3, 32, 32), classes))
+        read_to_end(archive.fileobj)
     images, numbers = zip(*parts, strict=True)
     return torch.cat(images), torch.cat(numbers)

@@ -50,6 +50,8 @@ def read_clips(path: Path, classes: Mapping[str, int]) -> list[Clip]:
                     clip = clips[row["ext"]] = Clip(labels)
                 parts = PurePosixPath(row["files"]).parts
                 inside = parts[parts.index("chunks") + 1 :] if "chunks" in parts else parts
+                if ".." in inside or "/" in inside:
+                    raise ValueError(f"{row['files']!r} lies in no folder chunks")
                 clip.chunks.append(path.parent.joinpath(*inside))
         if not clips:
             raise ValueError("it lists no chunk")

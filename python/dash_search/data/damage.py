@@ -2,6 +2,7 @@
 """One sentence in place of whatever a damaged file makes its reader raise."""
 
 import contextlib
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,5 +25,5 @@ def reading(path: Path, holds: str) -> Iterator[None]:
     except DashSearchError:
         raise
     except Exception as error:  # readers of formats have no common error: TokenError, MatReadError, csv.Error, ...
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")  # some quote the file
         raise DataError(f"{path} cannot be read: it should hold {holds} ({said}).") from error

@@ -11,9 +11,14 @@ def need(module: str) -> Any:
     """Imports a module of an optional package.
 
     Raises:
-        DataError: It is not installed.
+        DataError: It is not installed, or lacks something itself.
     """
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise DataError(f"this task needs the package {error.name}: run pip install 'dash_kernels[tasks]'") from error
+    except (ImportError, OSError) as error:  # the latter: a library of the system that the package is made around
+        package = module.partition(".")[0]
+        said = " ".join(str(error).split())
+        raise DataError(
+            f"this task needs the package {package}, which cannot be imported ({said}): run pip install "
+            "'dash_kernels[tasks]'."
+        ) from error

@@ -21,6 +21,7 @@ from .extras import need
 from .flow_physics import medium, pressure
 from .flows import Fields
 from .folder import DATA_VARIABLE, data_dir
+from .stored import check_numbers
 
 _PART = 20  # flows in a file: what is lost when the generation is stopped
 _SAY_EVERY = 30.0  # seconds
@@ -118,12 +119,16 @@ class GeneratedFlows:
     def _load(self, path: Path, seeds: range) -> tuple[np.ndarray, np.ndarray]:
         side = self.grids.kept
         holds = f"flows {seeds.start} to {seeds.stop - 1} of dash-search data {self.task}, on {side}x{side} points"
-        with reading(path, holds), np.load(path, allow_pickle=False) as part:  # members of this zip have checksums
+        # members of this zip have checksums; np.load leaves a path open where it is none
+        with reading(path, holds), path.open("rb") as file, np.load(file, allow_pickle=False) as part:
             fields = part["coefficient"], part["pressure"]
             if part["seeds"].tolist() != [*seeds]:
                 raise ValueError("it holds other flows")
             if any(field.shape != (len(seeds), side, side) for field in fields):
                 raise ValueError("its flows lie on another grid")
+            if [field.dtype for field in fields] != [np.uint8, np.float32]:
+                raise ValueError(f"its fields are of {fields[0].dtype} and {fields[1].dtype}")
+            check_numbers(fields[1], "the pressure")
         return fields
 
     def _missing(self, say: Callable[[str], object]) -> list[tuple[Path, range]]:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from ..errors import DataError
 from .splits import Splits
 
 Fields = tuple[Tensor, Tensor]
@@ -17,7 +18,12 @@ def moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and unbiased deviation of every grid point over the first axis of ``(N, height, width)``.
 
     The deviation has 1e-5 added to it, for points that are constant.
+
+    Raises:
+        DataError: There are not even two values.
     """
+    if len(values) < 2:
+        raise DataError(f"the files of the task hold too few samples: the training part has {len(values)}, not even 2.")
     return values.mean(dim=0), values.std(dim=0) + 1e-5
 
 

@@ -88,7 +88,7 @@ def channel_moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...
             counts += part.flatten().bincount(minlength=256)
         share = counts.double() / counts.sum()
         mean.append(float(share @ values))
-        deviation.append(float(share @ (values - mean[-1]).square()) ** 0.5)
+        deviation.append(float(share @ (values - mean[-1]).square()) ** 0.5 or 1.0)  # a constant channel is all zeros
     return tuple(mean), tuple(deviation)
 
 

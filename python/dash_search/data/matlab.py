@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .extras import need
+from .stored import check_numbers
 
 
 def read_fields(path: Path, name: str, *, side: int, count: int, step: int) -> np.ndarray:
@@ -38,10 +39,8 @@ def read_fields(path: Path, name: str, *, side: int, count: int, step: int) -> n
         variable = need("scipy.io").loadmat(path, variable_names=[name])[name]
         _check(name, variable.shape, side)
         fields = variable[:count, ::step, ::step]
-    fields = np.ascontiguousarray(fields, dtype=np.float32)
-    if not np.isfinite(fields).all():
-        raise ValueError(f"{name} holds numbers that are not finite")
-    return fields
+    check_numbers(fields, name)
+    return np.ascontiguousarray(fields, dtype=np.float32)
 
 
 def _check(name: str, shape: tuple[int, ...], side: int) -> None:

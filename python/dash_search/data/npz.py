@@ -22,7 +22,7 @@ def map_member(path: Path, name: str) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             inflated: np.ndarray = arrays[name]
         return inflated
     with path.open("rb") as file:

@@ -5,10 +5,25 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import DataError
 from .damage import reading
 from .folder import DATA_VARIABLE, data_dir
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_to_end(file: _Readable | None) -> None:
+    """Reads the rest of an archive that was opened, if any: the checksum of what was read lies behind it.
+
+    Raises:
+        OSError, EOFError, ...: What was read is not what was written.
+    """
+    while file and file.read(1 << 20):
+        pass
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ class _Type:
     """
 
     def __init__(self, name: str | bytes, align: object = False, copy: object = True) -> None:
-        self._name, self._order = name, "="
+        self._name = name
+        self._order: Any = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]
+        order: Any = state[1]
         self._order = order.decode() if isinstance(order, bytes) else order
 
     def dtype(self) -> np.dtype[Any]:

@@ -41,8 +41,8 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
             raise ValueError(f"none of {len(starts)} recordings is longer than a window of {length} steps")
         self.start = np.concatenate(starts)
         self._recordings, self._length = recordings, length
-        self._mean = [one.mean() for one in recordings]
-        self._deviation = [one.std() or 1.0 for one in recordings]  # a constant recording is all zeros
+        self._mean = [one.mean(dtype=np.float64) for one in recordings]
+        self._deviation = [one.std(dtype=np.float64) or 1.0 for one in recordings]  # a constant recording is all zeros
         numbers = torch.from_numpy(self.recording)
         of_class = torch.from_numpy(classes)[numbers]
         self.targets = torch.stack([of_class, numbers], dim=1) if tell_recording else of_class

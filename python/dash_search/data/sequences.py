@@ -14,6 +14,7 @@ def normalised_splits(*parts: tuple[Tensor, Tensor]) -> Splits:
     Every channel has mean 0 and deviation 1 over all steps of the training part.
     """
     deviation, mean = torch.std_mean(parts[0][0], dim=(0, 2), keepdim=True)
+    deviation[deviation == 0] = 1  # a constant channel is all zeros
     return Splits(*(TensorDataset((sequences - mean) / deviation, classes) for sequences, classes in parts))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .damage import reading
 from .extras import need
+from .stored import check_numbers
 
 RATE = 22_050  # samples a second
 FFT, WINDOW, HOP, BANDS = 1920, 661, 220, 96
@@ -38,12 +39,24 @@ def read_second(path: Path, *, anywhere: bool = False) -> np.ndarray:
     """
     soundfile = need("soundfile")
     with reading(path, f"sound of one channel, {RATE} samples a second"), soundfile.SoundFile(path) as file:
+        if _cut_short(path):
+            raise ValueError("it is shorter than it says")
         if file.samplerate != RATE or file.channels != 1 or file.frames == 0:
             raise ValueError(f"{file.channels} channels of {file.frames} samples, {file.samplerate} a second")
         if anywhere and file.frames > RATE:
             file.seek(draw(file.frames - RATE + 1))
         sound: np.ndarray = file.read(RATE, dtype="float32")
+        check_numbers(sound)
     return np.resize(sound, RATE)
+
+
+def _cut_short(path: Path) -> bool:
+    """Whether a RIFF file says that it is longer than it is: libsndfile reads what is there without a word."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:], "little")
+    unknown = size in (0, 2**32 - 1)  # written by a program that could not go back to fill it in
+    return head[:4] == b"RIFF" and not unknown and size + 8 > path.stat().st_size
 
 
 @functools.cache

@@ -53,7 +53,8 @@ def stratified_split(classes: Tensor, shares: Sequence[float], *, seed: int) -> 
         One sorted int64 index per part.
 
     Raises:
-        ValueError: The shares do not sum to 1, or a part would get no sample of some class.
+        ValueError: The shares do not sum to 1.
+        DataError: A part would get no sample of some class.
     """
     if abs(sum(shares) - 1) > 1e-9 or min(shares) <= 0:
         raise ValueError(f"shares {tuple(shares)} must be positive and sum to 1.")
@@ -65,7 +66,10 @@ def stratified_split(classes: Tensor, shares: Sequence[float], *, seed: int) -> 
         counts = [round(share * len(members)) for share in shares[:-1]]
         counts.append(len(members) - sum(counts))
         if min(counts) < 1:
-            raise ValueError(f"class {int(label)} has {len(members)} samples, too few for shares {tuple(shares)}.")
+            raise DataError(
+                f"the files of the task hold too few samples: of class {int(label)} there are {len(members)}, to be "
+                f"shared {' : '.join(map(str, shares))}."
+            )
         for part, chosen in zip(parts, members.split(counts), strict=True):
             part.append(chosen)
     return [torch.cat(part).sort().values for part in parts]

@@ -8,6 +8,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+LARGEST = 1e15  # no measurement is larger; its square is still a number in float32
+
+
+def check_numbers(values: np.ndarray, name: str = "it") -> None:
+    """Checks that an array is of real numbers that can be computed with; errors call it by the name.
+
+    Raises:
+        ValueError: It holds something else, or numbers that are not finite or above 1e15.
+    """
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {values.dtype}, no real numbers")
+    if values.dtype.kind != "f" or not values.size:
+        return
+    # the extremes are NaN if anything is, and need no copy of the values
+    if not -LARGEST <= float(values.min()) <= float(values.max()) <= LARGEST:
+        raise ValueError(f"{name} holds numbers that are not finite, or above {LARGEST:g}")
+
 
 class Stored(Dataset[tuple[Tensor, Tensor]]):
     """Samples of any type and their targets; only those that are asked for become float32.
@@ -49,5 +66,5 @@ def class_numbers(numbers: np.ndarray, classes: int) -> Tensor:
 
 def standardised(samples: np.ndarray) -> np.ndarray:
     """Samples with mean 0 and (population) deviation 1 over all their values; zeros where they are constant."""
-    centred: np.ndarray = samples - samples.mean()
-    return centred / (samples.std() or 1.0)
+    centred: np.ndarray = samples - samples.mean(dtype=np.float64)
+    return centred / (samples.std(dtype=np.float64) or 1.0)

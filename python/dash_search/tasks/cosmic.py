@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from ..config import RunConfig
 from ..data.official import OfficialFile
 from ..data.splits import Splits
+from ..data.stored import check_numbers
 from ..losses import masked_bce
 from ..metrics import FNR, FNR_BY_FOUR
 from .networks import wide_resnet
@@ -64,7 +65,9 @@ class Exposures(Dataset[tuple[Tensor, Tensor]]):
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
             if stored.shape not in ((2, 256, 256), (3, 256, 256)):
                 raise ValueError(f"it has shape {stored.shape}, not (3, 256, 256) or (2, 256, 256)")
-            layers = torch.from_numpy(stored[:, MIDDLE, MIDDLE].astype(np.float32))
+            middle = stored[:, MIDDLE, MIDDLE]
+            check_numbers(middle)
+            layers = torch.from_numpy(middle.astype(np.float32))
             image, target = layers[:1], torch.zeros(2, *layers.shape[1:])
             target[: len(layers) - 1] = layers[1:]
             if not ((target == 0) | (target == 1)).all():
@@ -73,6 +76,7 @@ class Exposures(Dataset[tuple[Tensor, Tensor]]):
         if self._brighten and sky.exists():
             with self._folder.reading(sky):
                 levels, number = np.load(sky, allow_pickle=False), int(path.name.split("_")[0])
+                check_numbers(levels)
                 if not 1 <= number <= len(levels):
                     raise ValueError(f"it has {len(levels)} values, and {path.name} needs number {number}")
                 low, high = SKY

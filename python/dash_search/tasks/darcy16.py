@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """darcy16: steady flow through a porous square, from the coefficient to the pressure, on a 16x16 grid."""
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from ..config import RunConfig
+from ..data.damage import reading
 from ..data.flows import Fields, flow_splits, without_end
 from ..data.splits import Splits
+from ..data.stored import check_numbers
 from ..data.wheels import WheelFile
-from ..errors import DataError
 from ..losses import summed_relative_l2
 from ..metrics import RELATIVE_L2
 from .networks import fno_conv, wide_resnet
@@ -33,24 +33,25 @@ TEST_FILE = WheelFile(
     sha256="d2b19af9d4a6ae04ba2de54b8ecccc8b89766472faf6ce7f506c0b2a60f69a4c",
     licence=LICENCE,
 )
+SIDE = 16
 
 
 def read_fields(path: Path) -> Fields:
     """Reads a file of problems and solutions, tensors only.
 
     Returns:
-        Coefficients (0 or 1) and pressures, both ``(N, height, width)``, float32.
+        Coefficients (0 or 1) and pressures, both ``(N, 16, 16)``, float32.
 
     Raises:
         DataError: The file is no such pair.
     """
-    try:
+    with reading(path, f"tensors x and y of one shape (N, {SIDE}, {SIDE})"):
         fields = torch.load(path, weights_only=True)
         coefficient, pressure = fields["x"], fields["y"]
-        if coefficient.shape != pressure.shape or coefficient.dim() != 3:
+        if coefficient.shape != pressure.shape or coefficient.shape[1:] != (SIDE, SIDE):
             raise ValueError(f"x has shape {tuple(coefficient.shape)}, y {tuple(pressure.shape)}")
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} does not hold fields x and y of one shape (N, height, width): {error}") from error
+        for name in ("x", "y"):
+            check_numbers(fields[name].numpy(), name)
     return coefficient.float().contiguous(), pressure.float().contiguous()
 
 

@@ -28,7 +28,14 @@ LENGTH, LETTERS, FEATURES = 1000, 4, 36
 
 
 def letters_first(sequence: np.ndarray) -> np.ndarray:
-    """DNA ``(1000, 4)`` as ``(4, 1000)``."""
+    """DNA ``(1000, 4)`` as ``(4, 1000)``.
+
+    Raises:
+        DataError: It has numbers other than 0 to 1.
+    """
+    with FILE.reading():
+        if not 0 <= sequence.min() <= sequence.max() <= 1:
+            raise ValueError(f"a piece of DNA has numbers from {sequence.min()} to {sequence.max()}")
     return sequence.T
 
 
@@ -41,7 +48,9 @@ def read_parts(path: Path) -> list[Stored]:
     parts = []
     with FILE.reading(path):
         for name in ("train", "val", "test"):
-            sequences, features = map_member(path, f"x_{name}"), np.asarray(map_member(path, f"y_{name}"))
+            sequences = map_member(path, f"x_{name}")
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                features = arrays[f"y_{name}"]  # read whole, so its checksum is verified
             if sequences.shape[1:] != (LENGTH, LETTERS) or features.shape != (len(sequences), FEATURES):
                 raise ValueError(f"x_{name} is {sequences.shape}, y_{name} {features.shape}")
             if sequences.dtype.kind not in "buif":

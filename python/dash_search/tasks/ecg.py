@@ -12,6 +12,7 @@ from ..data.official import OfficialFile
 from ..data.pickles import read_pickle
 from ..data.recordings import Windows
 from ..data.splits import Splits
+from ..data.stored import check_numbers
 from ..metrics import F1_ERROR_OF_VOTES, f1_error_of_batches
 from .networks import resnet1d, tcn
 from .sequences import PAPER_SEARCH, SEQUENCES
@@ -48,6 +49,8 @@ def read_recordings(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
             raise ValueError(f"there are {len(recordings)} recordings and {len(classes)} labels")
         if any(one.ndim != 1 or one.dtype.kind not in "iuf" for one in recordings):
             raise ValueError("a recording is no list of numbers")
+        for one in recordings:
+            check_numbers(one)
     return recordings, classes
 
 

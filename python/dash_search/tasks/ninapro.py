@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset, TensorDataset
 from ..config import RunConfig
 from ..data.official import OfficialFile
 from ..data.splits import Splits
-from ..data.stored import class_numbers
+from ..data.stored import check_numbers, class_numbers
 from ..metrics import ERROR
 from .networks import wide_resnet
 from .task import TEST_VALIDATES, Task
@@ -46,6 +46,7 @@ def read_parts(paths: Sequence[Path]) -> list[TensorDataset]:
             signals = np.load(signal_path, allow_pickle=False)
             if signals.ndim != 3 or signals.shape[1:] != (STEPS, ELECTRODES) or signals.dtype.kind not in "iuf":
                 raise ValueError(f"it is {signals.shape} of {signals.dtype}")
+            check_numbers(signals)
         with label_file.reading(label_path):
             classes = class_numbers(np.load(label_path, allow_pickle=False), CLASSES)
             if len(classes) != len(signals):

@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 from ..config import RunConfig
 from ..data.damage import reading
 from ..data.splits import Splits, stratified_split
+from ..data.stored import check_numbers, class_numbers
 from ..data.wheels import WheelFile
 from ..metrics import ACCURACY
 from .networks import resnet1d
@@ -49,11 +50,13 @@ def read_records(path: Path) -> tuple[Tensor, Tensor]:
         DataError: The file is no such table.
     """
     with reading(path, f"lines of a class, 1 to {PIGS}, and {LENGTH} values"):
-        table = torch.from_numpy(np.loadtxt(path, dtype=np.float32, ndmin=2))
-        pigs, pressures = table[:, 0].long() - 1, table[:, 1:]
-        if pressures.shape[1] != LENGTH or not 0 <= int(pigs.min()) <= int(pigs.max()) < PIGS:
-            raise ValueError(f"there are {pressures.shape[1]} values a line, or classes beyond {PIGS}")
+        table = np.loadtxt(path, dtype=np.float32, ndmin=2)
+        pigs, pressures = class_numbers(table[:, 0] - 1, PIGS), torch.from_numpy(table[:, 1:])
+        if pressures.shape[1] != LENGTH:
+            raise ValueError(f"there are {pressures.shape[1]} values a line")
+        check_numbers(table)
     deviation, mean = torch.std_mean(pressures, dim=1, keepdim=True)
+    deviation[deviation == 0] = 1  # a constant record is all zeros
     return ((pressures - mean) / deviation).unsqueeze(1), pigs
 
 

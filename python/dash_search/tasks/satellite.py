@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..data.official import OfficialFile
 from ..data.pickles import read_object_array
 from ..data.splits import Splits
-from ..data.stored import Stored, class_numbers, standardised
+from ..data.stored import Stored, check_numbers, class_numbers, standardised
 from ..metrics import ERROR
 from .networks import resnet1d, tcn
 from .sequences import PAPER_SEARCH, SEQUENCES
@@ -39,6 +39,7 @@ def read_series(file: OfficialFile, path: Path) -> tuple[np.ndarray, Tensor]:
         series, classes = content["data"], class_numbers(np.asarray(content["label"]) - 1, CLASSES)
         if series.shape != (len(classes), STEPS) or series.dtype.kind not in "iuf":
             raise ValueError(f"the data is {series.shape} of {series.dtype}, for {len(classes)} labels")
+        check_numbers(series)
     return series, classes
 
 

@@ -41,6 +41,8 @@ def read_spots(path: Path) -> tuple[Tensor, Tensor]:
     """
     with reading(path, f"lines of {PIXELS * BANDS} numbers and a kind out of {', '.join(map(str, KINDS))}"):
         table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
+        if table.shape[1] != PIXELS * BANDS + 1 or not ((table >= 0) & (table <= 255)).all():
+            raise ValueError(f"there are {table.shape[1]} numbers a line, or numbers other than 0 to 255")
         classes = torch.tensor([KINDS.index(kind) for kind in table[:, -1]])
         spots = torch.from_numpy(table[:, :-1]).reshape(-1, PIXELS, BANDS)
     return spots.transpose(1, 2).contiguous(), classes

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..config import RunConfig
 from ..data.images import channel_moments, image_splits, image_tensors, training_size
-from ..data.official import OfficialFile
+from ..data.official import OfficialFile, read_to_end
 from ..data.pickles import read_pickle
 from ..data.splits import Splits
 from ..metrics import ERROR
@@ -32,12 +32,13 @@ def read_images(path: Path) -> list[tuple[Tensor, Tensor]]:
     Raises:
         DataError: The file is no such pickle.
     """
-    with FILE.reading(path), gzip.open(path) as file:
-        content = read_pickle(io.BufferedReader(file), encoding="latin1")
+    with FILE.reading(path), gzip.open(path) as packed, io.BufferedReader(packed) as file:
+        content = read_pickle(file, encoding="latin1")
         parts = [
             image_tensors(content[name]["images"], content[name]["labels"], (3, 60, 60), 100)
             for name in ("train", "test")
         ]
+        read_to_end(file)
     return parts
 
 

@@ -11,6 +11,7 @@ from ..config import RunConfig
 from ..data.damage import reading
 from ..data.sequences import normalised_splits
 from ..data.splits import Splits, stratified_split
+from ..data.stored import check_numbers
 from ..data.wheels import WheelFile
 from ..metrics import ACCURACY
 from .networks import resnet1d
@@ -57,6 +58,7 @@ def read_utterances(path: Path) -> tuple[Tensor, Tensor]:
         speakers = torch.tensor([int(row[-1]) for row in rows]) - 1
         if sequences.shape[1:] != (CHANNELS, LENGTH) or not 0 <= int(speakers.min()) <= int(speakers.max()) < SPEAKERS:
             raise ValueError(f"the series are of shape {tuple(sequences.shape[1:])}, or of speakers beyond {SPEAKERS}")
+        check_numbers(sequences.numpy())
     return sequences, speakers
 
 

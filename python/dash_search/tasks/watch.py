@@ -12,6 +12,7 @@ from ..data.damage import reading
 from ..data.pickles import read_object_array
 from ..data.sequences import normalised_splits, windows
 from ..data.splits import Splits
+from ..data.stored import check_numbers, class_numbers
 from ..data.wheels import WheelFile
 from ..metrics import ACCURACY
 from .networks import resnet1d
@@ -42,14 +43,14 @@ def read_recordings(path: Path) -> tuple[list[Tensor], Tensor, Tensor]:
         path, "a dictionary of recordings X, (steps, 6) each, exercises y, 0 to 6, and of each a subject, 1 to 10"
     ):
         content = read_object_array(path).item()
+        for one in content["X"]:
+            check_numbers(one)
         recordings = [torch.tensor(one, dtype=torch.float32) for one in content["X"]]
-        exercises, subjects = (torch.tensor(content[name], dtype=torch.int64) for name in ("y", "subject"))
+        exercises, subjects = class_numbers(content["y"], 7), class_numbers(content["subject"], 11)
         if not all(one.dim() == 2 and one.shape[1] == 6 and len(one) >= LENGTH for one in recordings):
             raise ValueError(f"a recording has other than 6 channels, or fewer than {LENGTH} steps")
         if not len(recordings) == len(exercises) == len(subjects):
             raise ValueError(f"{len(recordings)} recordings, {len(exercises)} exercises, {len(subjects)} subjects")
-        if not 0 <= int(exercises.min()) <= int(exercises.max()) < 7:
-            raise ValueError(f"exercises {int(exercises.min())} to {int(exercises.max())}")
         if {*subjects.tolist()} != {one for part in SUBJECTS for one in part}:
             raise ValueError(f"subjects {sorted({*subjects.tolist()})}")
     return recordings, exercises, subjects

@@ -18,7 +18,7 @@ def images(count: int, seed: int) -> np.ndarray:
 def write_archive(path: Path, members: Mapping[str, object]) -> None:
     """Pickles by name in a compressed archive, in protocol 2 as Python 2 wrote them: give keys as bytes."""
     path.parent.mkdir(exist_ok=True)
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, content in members.items():
             packed = pickle.dumps(content, protocol=2)
             header = tarfile.TarInfo(name)

@@ -40,8 +40,7 @@ def exposure(name: str) -> np.ndarray:
     return np.concatenate([image, draw.random((1 + (number % 2 == 0), 256, 256)) < 0.1]).astype(np.float32)
 
 
-@pytest.fixture
-def folders(data: Path) -> list[Path]:
+def write() -> list[Path]:
     """The two folders; a visit of three has no sky.npy."""
     for folder, visits in FILES.items():
         for visit, names in visits.items():
@@ -54,6 +53,11 @@ def folders(data: Path) -> list[Path]:
     other.mkdir(parents=True)
     np.save(other / "1_0.npy", exposure("1_0"))
     return [cosmic.TRAIN.path(), cosmic.TEST.path()]
+
+
+@pytest.fixture
+def folders(data: Path) -> list[Path]:
+    return write()
 
 
 def names(part: Any) -> list[str]:

@@ -29,10 +29,10 @@ def fields(count: int, seed: int, side: int = 421) -> dict[str, np.ndarray]:
     return {"coeff": coefficient, "sol": 0.01 * draw.random((count, side, side))}
 
 
-def write(*, newest: bool = False, **changed: np.ndarray) -> None:
+def write(*, newest: bool = False, side: int = 421, **changed: np.ndarray) -> None:
     """Both files, with the further variables that the benchmark's have, in MATLAB's version 5 or in 7.3."""
     for seed, (file, count) in enumerate(COUNTS.items()):
-        variables = {**fields(count, seed), "Kcoeff": np.zeros((1, 2)), **changed}
+        variables = {**fields(count, seed, side), "Kcoeff": np.zeros((1, 2)), **changed}
         file.path().parent.mkdir(exist_ok=True)
         if not newest:
             scipy.io.savemat(file.path(), variables, do_compression=False)

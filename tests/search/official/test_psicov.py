@@ -53,8 +53,7 @@ def save_features(part: str, name: str, content: Mapping[str, Any]) -> None:
     (psicov.FOLDER.path() / part / "features" / f"{name}.pkl").write_bytes(packed)
 
 
-@pytest.fixture
-def folder(data: Path) -> Path:
+def write() -> Path:
     """The folder with three proteins to train on and two to test on."""
     for part, lengths in PROTEINS.items():
         for kind in ("features", "distance"):
@@ -65,6 +64,11 @@ def folder(data: Path) -> Path:
             save_features(part, name, features(length, seed))
             save_distances(part, name, distances(length))
     return psicov.FOLDER.path()
+
+
+@pytest.fixture
+def folder(data: Path) -> Path:
+    return write()
 
 
 def canvas(length: int, seed: int, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 """The command ``dash-search``."""
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -103,8 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DashSearchError as error:
         print(f"dash-search: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        print("dash-search: stopped, because nothing reads its output any more", file=sys.stderr)
+    except OSError as error:
+        reasons = {
+            errno.EPIPE: "nothing reads its output any more",
+            errno.ENOSPC: "the disk of its output is full",
+        }
+        if error.errno not in reasons:
+            raise
+        print(f"dash-search: stopped, because {reasons[error.errno]}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
         return 1
     except KeyboardInterrupt:

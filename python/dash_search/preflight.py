@@ -15,7 +15,7 @@ import dash_kernels as dk
 
 from .alpha import MixedConv
 from .config import Config
-from .errors import SettingsError
+from .errors import DashSearchError, SettingsError
 from .metrics import Loss, Metric
 from .stages import choice
 from .training import Batches, pairs
@@ -151,7 +151,7 @@ def try_out(
 def _explained(what: str) -> Iterator[None]:
     try:
         yield
-    except SettingsError:
+    except DashSearchError:
         raise
     except Exception as error:  # somebody else's code may raise anything
         hint = " Give the loader drop_last=True." if "more than 1 value per channel" in str(error) else ""

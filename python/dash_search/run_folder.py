@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The folder of one run: settings, log, checkpoints and results, consistent whenever the run is cut off."""
 
+import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import filelock
 import torch
@@ -127,11 +128,11 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file as a whole."""
         content = (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
-        self._replace(self.path / name, lambda file: file.write(content))
+        self._replace(self.path / name, content)
 
     def save_weights(self, network: str, model: nn.Module) -> None:
         """Writes the ``state_dict`` of a network to ``NETWORK.pt``."""
-        self._replace(self.path / f"{network}.pt", lambda file: torch.save(model.state_dict(), file))
+        self._replace(self.path / f"{network}.pt", _saved(model.state_dict()))
 
     def append(self, stage: Stage, values: Mapping[str, Any]) -> Record:
         """Adds a record to the log and returns it."""
@@ -175,7 +176,7 @@ class RunFolder:
             parts: What to save; each gives a state of tensors, numbers, strings and containers of these.
         """
         state = {"epoch": epoch, "parts": {name: part.state_dict() for name, part in parts.items()}}
-        self._replace(self._checkpoint(stage), lambda file: torch.save(state, file))
+        self._replace(self._checkpoint(stage), _saved(state))
 
     def restore(self, stage: Stage, epochs: int, parts: Mapping[str, Stateful]) -> int:
         """Loads the checkpoint of a stage if there is one, and cuts the log back to it.
@@ -218,7 +219,7 @@ class RunFolder:
         if sum(Stage(record["stage"], record["network"]) == stage for record in kept) != done:
             raise RunFolderError(f"{self._log} lacks epochs of {stage}. Start the run in another folder.")
         lines = "".join(json.dumps(record) + "\n" for record in kept).encode()
-        self._replace(self._log, lambda file: file.write(lines))
+        self._replace(self._log, lines)
         if not finished:
             for path in set(self._checkpoints.glob("*.pt")) - {self._checkpoint(one) for one in self._opened}:
                 path.unlink()
@@ -226,11 +227,11 @@ class RunFolder:
     def _checkpoint(self, stage: Stage) -> Path:
         return self._checkpoints / f"{'-'.join(stage)}.pt"
 
-    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+    def _replace(self, path: Path, content: bytes | memoryview) -> None:
         unfinished = path.with_suffix(".tmp")
         try:
             with unfinished.open("wb") as file:
-                write(file)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # else the name may reach the disk before the content
             unfinished.replace(path)
@@ -238,6 +239,13 @@ class RunFolder:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise RunFolderError(f"cannot write {path}: {error}") from error
+
+
+def _saved(state: object) -> memoryview:
+    """What torch makes of a state; into a file on a full disk it writes until its own bookkeeping fails."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    return content.getbuffer()
 
 
 def _is_record(value: object) -> bool:

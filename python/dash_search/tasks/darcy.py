@@ -56,7 +56,7 @@ class Flows:
 
     @property
     def _used(self) -> OfficialFile | GeneratedFlows:
-        return self.official[0] if any(file.path().exists() for file in self.official) else self.generated
+        return self.official[0] if any(file.is_there() for file in self.official) else self.generated
 
     @property
     def origin(self) -> str:

@@ -31,18 +31,18 @@ struct ConvTensors {
 // workspace(table, workers): bytes; convolve(table, operands, workspace, workers).
 template <class Measure, class Convolve>
 void run_convolution(const char* op, const ConvTensors& tensors, const Measure& measure, const Convolve& convolve) {
-  const Tensor a = torch::stable::contiguous(tensors.a), b = torch::stable::contiguous(tensors.b);
+  const Tensor a = made_contiguous(tensors.a), b = made_contiguous(tensors.b);
   std::optional<Tensor> bias;
   if (tensors.bias) {
     STD_TORCH_CHECK(tensors.bias->dim() == 1 && tensors.bias->size(0) == tensors.result.size(1), op,
                     ": bias must be 1-D with one number per output channel");
     check_alike(op, a, *tensors.bias);
-    bias = torch::stable::contiguous(*tensors.bias);
+    bias = made_contiguous(*tensors.bias);
   }
   std::optional<Tensor> x;
   if (tensors.x) {
     check_alike(op, a, *tensors.x);
-    x = torch::stable::contiguous(*tensors.x);
+    x = made_contiguous(*tensors.x);
   }
   const int64_t count = worker_count(a.numel() + b.numel() + tensors.result.numel());
   dispatch(op, a, b, [&](auto type) {

@@ -152,7 +152,7 @@ struct MixCall {
   // body(table, left, right, workspace, workers), with pointers to contiguous operands.
   template <class Run>
   void run(const Tensor& a, const Tensor& b, const Run& body) const {
-    const Tensor left = torch::stable::contiguous(a), right = torch::stable::contiguous(b);
+    const Tensor left = made_contiguous(a), right = made_contiguous(b);
     dispatch(op, left, right, [&](auto type) {
       using T = decltype(type);
       const KernelTable<T>& table = kernels<T>(isa_in_use());
@@ -217,7 +217,7 @@ std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture,
                   "cpu_mix_grads: mixture must be 1-D with one entry per candidate");
   check_alike("cpu_mix_grads", grad, mixture);
   const MixCall call("cpu_mix_grads", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
-  const Tensor shares = torch::stable::contiguous(mixture);
+  const Tensor shares = made_contiguous(mixture);
   const Tensor of_weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
   call.run(grad, weight, [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {

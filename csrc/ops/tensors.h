@@ -67,6 +67,11 @@ void dispatch(const char* op, const Tensor& like, const Tensor& other, const Bod
     STD_TORCH_CHECK(false, op, ": dtype must be float32 or float64");
 }
 
+// Without the dispatcher, which takes longer to say that there is nothing to do.
+inline Tensor made_contiguous(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
 inline Ints spatial_of(const Tensor& tensor) {
   Ints sizes;
   for (int64_t axis = 2; axis < tensor.dim(); ++axis)
@@ -78,7 +83,7 @@ inline Ints spatial_of(const Tensor& tensor) {
 inline Ints numbers(const char* op, const Tensor& tensor) {
   STD_TORCH_CHECK(tensor.is_cpu() && tensor.scalar_type() == ScalarType::Long && tensor.dim() == 1, op,
                   ": offsets and index must be one-dimensional int64 tensors on the CPU");
-  const Tensor flat = torch::stable::contiguous(tensor);
+  const Tensor flat = made_contiguous(tensor);
   const int64_t* first = flat.const_data_ptr<int64_t>();
   return Ints(first, first + flat.numel());
 }

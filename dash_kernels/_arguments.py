@@ -7,6 +7,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,22 @@ from .taps import FARTHEST, TapLattice
 
 HALF = (torch.float16, torch.bfloat16)
 COMPUTED = (torch.float32, torch.float64)
+DTYPES = HALF + COMPUTED
+
+
+class Kind(NamedTuple):
+    """What checks look at of tensors that go together: what was checked of one kind need not be checked again."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+
+Described = Tensor | Kind
 
 
 def whole(name: str, value: int, least: int) -> int:
@@ -28,6 +45,8 @@ def whole(name: str, value: int, least: int) -> int:
 
 def per_axis(name: str, value: int | Sequence[int], ndim: int, least: int = 1) -> tuple[int, ...]:
     """One whole number per axis, of 31 bits as all positions are."""
+    if type(value) is tuple and len(value) == ndim and all(type(n) is int and least <= n <= FARTHEST for n in value):
+        return value  # in every call: without a name for each of them
     if not isinstance(value, Sequence):
         return (_below_2_31(name, whole(name, value, least)),) * ndim
     if len(value) != ndim:
@@ -46,7 +65,7 @@ def tensor(name: str, value: object) -> Tensor:
     """``value`` if it is a tensor of a dtype that is computed."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}: give a tensor.")
-    if value.dtype not in HALF + COMPUTED:
+    if value.dtype not in DTYPES:
         raise TypeError(
             f"{name} is {value.dtype}: float32, float64, float16 and bfloat16 are computed; convert it first."
         )
@@ -57,21 +76,28 @@ def tensor(name: str, value: object) -> Tensor:
     return value
 
 
-def same_dtype(x: Tensor, **others: Tensor | None) -> None:
+def operands(x: Described, weight: Described, bias: Described | None, groups: int, ndim: int, name: str) -> None:
+    """Those of a convolution fit together; ``name`` is what the caller calls the weight."""
+    same_device(x, **{name: weight}, bias=bias)
+    same_dtype(x, **{name: weight}, bias=bias)
+    channels(x, weight, bias, groups, ndim, name)
+
+
+def same_dtype(x: Described, **others: Described | None) -> None:
     """All tensors are of one dtype."""
     for name, other in others.items():
         if other is not None and other.dtype != x.dtype:
             raise TypeError(f"input is {x.dtype}, {name} is {other.dtype}: convert one of them, or run under autocast.")
 
 
-def same_device(x: Tensor, **others: Tensor | None) -> None:
+def same_device(x: Described, **others: Described | None) -> None:
     """All tensors are on one device."""
     for name, other in others.items():
         if other is not None and other.device != x.device:
             raise ValueError(f"input is on {x.device}, {name} on {other.device}: move them to one device.")
 
 
-def channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str) -> None:
+def channels(x: Described, weight: Described, bias: Described | None, groups: int, ndim: int, name: str) -> None:
     """x (batch, in, *n) or (in, *n), weight (out, in/groups, T) and bias (out,) fit together, and there are pixels."""
     given, size = x.shape[-ndim - 1], x.shape[-ndim:]
     if given != weight.shape[1] * groups:
@@ -186,7 +212,7 @@ def _packed_taps(space: SearchSpace) -> tuple[int | None, ...]:
     )
 
 
-def pixel_axes(space: SearchSpace, x: Tensor, weight: Tensor, groups: int, given: int | None) -> int:
+def pixel_axes(space: SearchSpace, x: Described, weight: Described, groups: int, given: int | None) -> int:
     """How many axes of x are pixels: x may be batched or not, and packed taps and channels tell which."""
     counts = {1 + i: count for i, count in enumerate(packed_taps(space)) if count is not None}
     possible = [ndim for ndim in (x.dim() - 2, x.dim() - 1) if ndim in counts and given in (None, ndim)]

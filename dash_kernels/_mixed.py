@@ -17,7 +17,6 @@ from .export import candidate_conv, same_padding, summed_conv
 from .space import Candidate, SearchSpace
 
 MIXTURES = ("gumbel", "softmax")
-DTYPES = check.HALF + check.COMPUTED
 
 Choices = Sequence[int | Sequence[int]]
 
@@ -61,8 +60,8 @@ class MixedConvNd(nn.Module):
         if padding_mode not in functional.PADDING_MODES:
             raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(functional.PADDING_MODES)}.")
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        if dtype not in DTYPES:
-            raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, DTYPES))}.")
+        if dtype not in check.DTYPES:
+            raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, check.DTYPES))}.")
 
         self.space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations)
         self.candidates: tuple[Candidate, ...] = self.space.candidates(self.ndim)
@@ -148,7 +147,7 @@ class MixedConvNd(nn.Module):
 
     def mixture_weights(self) -> Tensor:
         """``softmax(alpha / temperature)``, ``(len(candidates),)``: the mixture without noise."""
-        return self._softmax(self.alpha)
+        return self._softmax(noisy=False)
 
     def winner(self) -> int:
         """The index of the candidate with the largest logit, the first of them on a tie.
@@ -183,7 +182,8 @@ class MixedConvNd(nn.Module):
                 f"({self.in_channels}, *n) with n of {self.ndim} axes."
             )
         if mixture is None:
-            mixture = self._noisy() if self.training and self.mixture == "gumbel" else self.mixture_weights()
+            noisy = self.training and self.mixture == "gumbel"
+            mixture = self._softmax(noisy) if noisy else self.mixture_weights()
         batched = x.dim() == self.ndim + 2
         y = functional.mixed_conv(
             x if batched else x.unsqueeze(0),
@@ -255,16 +255,17 @@ class MixedConvNd(nn.Module):
             engine += f" ({', '.join(e.name for e in ENGINES if e.available(device) is None)})"
         return ", ".join([*parts, f"engine={engine}"])
 
-    def _noisy(self) -> Tensor:
-        # -log of an exponential variate is a Gumbel variate; a variate of exactly 0 would make the noise infinite
-        exponential = torch.empty_like(_wide(self.alpha), requires_grad=False).exponential_()
-        return self._softmax(self.alpha - exponential.clamp_min(torch.finfo(exponential.dtype).tiny).log())
-
-    def _softmax(self, logits: Tensor) -> Tensor:
-        logits = _wide(logits)
+    def _softmax(self, noisy: bool) -> Tensor:
+        alpha = self.alpha
+        logits = _wide(alpha)
+        if noisy:
+            # -log of an exponential variate is a Gumbel variate; one of exactly 0 would make the noise infinite
+            exponential = torch.empty_like(logits, requires_grad=False).exponential_()
+            logits = logits - exponential.clamp_min_(torch.finfo(logits.dtype).tiny).log_()
         if self.temperature != 1:
             logits = logits / self.temperature
-        return torch.softmax(logits, dim=0).to(self.alpha.dtype)
+        mixture = torch.softmax(logits, dim=0)
+        return mixture if mixture.dtype == alpha.dtype else mixture.to(alpha.dtype)
 
     def _checked(self, i: SupportsIndex) -> int:
         try:

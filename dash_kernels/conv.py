@@ -106,7 +106,7 @@ class EngineConv(nn.modules.conv._ConvNd):
         )
 
     def _wants_engine(self, input: Tensor) -> bool:
-        if input.dtype not in check.HALF + check.COMPUTED:
+        if input.dtype not in check.DTYPES:
             return False
         return self._engine_asked(input.shape) or _engine_is_faster(
             *self._fields(input.shape, input.dtype, input.device.type)
@@ -130,7 +130,7 @@ class EngineConv(nn.modules.conv._ConvNd):
 
     def _weighing(self, shape: Sequence[int], dtype: torch.dtype, device: str) -> Weighing | None:
         """torch beside the engines for such an input, or None where nothing is weighed."""
-        if dtype not in check.HALF + check.COMPUTED or self._engine_asked(shape):
+        if dtype not in check.DTYPES or self._engine_asked(shape):
             return None
         return _weighed(*self._fields(shape, dtype, device))
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from . import _arguments as check
-from . import _env, ops
+from . import ops
 from .engines import resolve
 from .space import SearchSpace
 from .taps import reaching, same_size
@@ -83,31 +84,31 @@ def mixed_conv(
         raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
     if not isinstance(space, SearchSpace):
         raise TypeError(f"space is a {type(space).__name__}: give a dash_kernels.SearchSpace.")
+    bias = None if bias is None else check.tensor("bias", bias)
     groups = check.whole("groups", groups, 1)
-    ndim = check.pixel_axes(space, x, weight, groups, None if ndim is None else check.whole("ndim", ndim, 1))
+    ndim = check.pixel_axes(space, x, weight, groups, None) if ndim is None else check.whole("ndim", ndim, 1)
     steps = check.per_axis("stride", stride, ndim)
-    if mixture.dim() != 1 or mixture.shape[0] != len(space):
-        raise ValueError(
-            f"mixture has shape {tuple(mixture.shape)}, the space has {len(space)} candidates: "
-            f"{' '.join(map(str, space.candidates(ndim)))}."
-        )
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
-    inputs, weight, bias, returned = _prepare(x, weight, bias, groups, ndim, "weight")
-    check.same_device(x, mixture=mixture)
-    name, mixture = _in_force(engine), mixture.to(weight.dtype)
-    if ops.eager(inputs, weight, mixture, inputs if bias is None else bias):
-        kind = inputs.shape[:2], weight.shape[0], inputs.dtype, inputs.device.type
-        modes = _env.strict(), torch.are_deterministic_algorithms_enabled()
-        layer, before, after = _layer(space, steps, groups, causal, padding_mode, inputs.shape[2:], name, *kind, *modes)
-        y = ops.mixed_conv(_padded(inputs, before, after, padding_mode), weight, mixture, bias, layer)
+    name, batched = _in_force(engine), x.dim() == ndim + 2
+    operands = (x, weight, mixture) if bias is None else (x, weight, mixture, bias)
+    if ops.eager(*operands):
+        kinds = tuple([(operand.shape, operand.dtype, operand.device) for operand in operands])
+        mode = torch.are_deterministic_algorithms_enabled()
+        layer, before, after = _layer(kinds, space, steps, groups, causal, padding_mode, name, mode)
+        returned = x.dtype
+        x, weight, bias = _computed(x, weight, bias, ndim)
+        y = ops.mixed_conv(_padded(x, before, after, padding_mode), weight, _cast(mixture, weight.dtype), bias, layer)
     else:
-        size = inputs.shape[2:]
-        offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, size)
-        taps = ops.mix_taps(weight, mixture, index, counts, len(offsets) // ndim, name)
-        inputs = _padded(inputs, before, after, padding_mode)
-        y = ops.tap_conv(inputs, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
-    return _finish(y, returned, x.dim() == ndim + 2)
+        x, weight, bias = _autocast(x, weight, bias)
+        _check(x, weight, mixture, bias, space, groups, ndim)
+        returned = x.dtype
+        x, weight, bias = _computed(x, weight, bias, ndim)
+        offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, x.shape[2:])
+        taps = ops.mix_taps(weight, _cast(mixture, weight.dtype), index, counts, len(offsets) // ndim, name)
+        x = _padded(x, before, after, padding_mode)
+        y = ops.tap_conv(x, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
+    return _finish(y, returned, batched)
 
 
 def tap_conv(
@@ -170,13 +171,16 @@ def tap_conv(
             f"input has shape {tuple(x.shape)}, the offsets have {ndim} numbers each: give (batch, channels, *n) or "
             f"(channels, *n) with n of {ndim} axes."
         )
-    inputs, taps, bias, returned = _prepare(x, taps, bias, groups, ndim, "taps")
+    x, taps, bias = _autocast(x, taps, None if bias is None else check.tensor("bias", bias))
+    check.operands(x, taps, bias, groups, ndim, "taps")
+    returned, batched = x.dtype, x.dim() == ndim + 2
+    x, taps, bias = _computed(x, taps, bias, ndim)
     if out_size is None:
-        size = tuple(same_size(n, step) for n, step in zip(inputs.shape[2:], steps, strict=True))
+        size = tuple(same_size(n, step) for n, step in zip(x.shape[2:], steps, strict=True))
     else:
         size = check.per_axis("out_size", out_size, ndim)
-    y = ops.tap_conv(inputs, taps, flat, size, steps, groups, circular, bias, _in_force(engine))
-    return _finish(y, returned, x.dim() == ndim + 2)
+    y = ops.tap_conv(x, taps, flat, size, steps, groups, circular, bias, _in_force(engine))
+    return _finish(y, returned, batched)
 
 
 Numbers = tuple[int, ...]
@@ -198,49 +202,70 @@ def _geometry(
 
 @functools.lru_cache(maxsize=1024)
 def _layer(
+    kinds: tuple[tuple[torch.Size, torch.dtype, torch.device], ...],
     space: SearchSpace,
     steps: Numbers,
     groups: int,
     causal: bool,
     padding_mode: str,
-    size: Numbers,
     engine: str,
-    *_: Hashable,
+    _: bool,
 ) -> tuple[ops.Layer, Numbers, Numbers]:
-    """The layer for tensors of one kind, and how far to pad. The rest of the arguments only tells kinds apart."""
+    """The layer for operands of these kinds, which are checked, and how far to pad. A mode only tells calls apart."""
+    x, weight, mixture, *bias = itertools.starmap(check.Kind, kinds)
+    _check(x, weight, mixture, bias[0] if bias else None, space, groups, len(steps))
+    size = x.shape[-len(steps) :]
     offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, size)
     input_size = tuple(b + n + a for b, n, a in zip(before, size, after, strict=True))
     circular = padding_mode == "circular"
     return ops.Layer(index, counts, offsets, input_size, out_size, steps, groups, circular, engine), before, after
 
 
-def _prepare(
-    x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, ndim: int, name: str
-) -> tuple[Tensor, Tensor, Tensor | None, torch.dtype]:
-    """Checked operands in the dtype they are computed in, x batched; and the dtype to return."""
-    if bias is not None:
-        bias = check.tensor("bias", bias)
+def _check(
+    x: check.Described,
+    weight: check.Described,
+    mixture: check.Described,
+    bias: check.Described | None,
+    space: SearchSpace,
+    groups: int,
+    ndim: int,
+) -> None:
+    """The operands of a mixed convolution fit together."""
+    check.pixel_axes(space, x, weight, groups, ndim)
+    if mixture.dim() != 1 or mixture.shape[0] != len(space):
+        raise ValueError(
+            f"mixture has shape {tuple(mixture.shape)}, the space has {len(space)} candidates: "
+            f"{' '.join(map(str, space.candidates(ndim)))}."
+        )
+    check.operands(x, weight, bias, groups, ndim, "weight")
+    check.same_device(x, mixture=mixture)
+
+
+def _autocast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Operands in single precision where autocast is on, and they are not in double."""
     kind = x.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        x, weight = _single(x), _single(weight)
-        bias = None if bias is None else _single(bias)
-    check.same_device(x, **{name: weight}, bias=bias)
-    check.same_dtype(x, **{name: weight}, bias=bias)
-    check.channels(x, weight, bias, groups, ndim, name)
-    returned = x.dtype
-    if returned in check.HALF:
-        x, weight = x.float(), weight.float()
-        bias = None if bias is None else bias.float()
-    return x if x.dim() == ndim + 2 else x.unsqueeze(0), weight, bias, returned
+        return _single(x), _single(weight), None if bias is None else _single(bias)
+    return x, weight, bias
 
 
 def _single(value: Tensor) -> Tensor:
     return value if value.dtype == torch.float64 else value.float()
 
 
+def _computed(x: Tensor, weight: Tensor, bias: Tensor | None, ndim: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Operands of one dtype in that which they are computed in, x batched."""
+    if x.dtype in check.HALF:
+        x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
+    return x if x.dim() == ndim + 2 else x.unsqueeze(0), weight, bias
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value if value.dtype == dtype else value.to(dtype)
+
+
 def _finish(y: Tensor, returned: torch.dtype, batched: bool) -> Tensor:
-    if y.dtype != returned:
-        y = y.to(returned)
+    y = _cast(y, returned)
     return y if batched else y.squeeze(0)
 
 

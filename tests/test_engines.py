@@ -227,10 +227,12 @@ def test_falling_back_is_logged_once(spies: tuple[Spy, Spy], caplog: pytest.LogC
 def test_strict_forbids_falling_back_but_not_asking(spies: tuple[Spy, Spy], monkeypatch: pytest.MonkeyPatch) -> None:
     for spy in spies:
         spy.missing = "it is not compiled"
-    assert conv(X).shape == X.shape
+    layer = dk.MixedConv1d(1, 1, kernel_sizes=(3,), dilations=(1,))
+    assert conv(X).shape == layer(X).shape == X.shape
     monkeypatch.setenv("DASH_KERNELS_STRICT", "1")
-    with pytest.raises(RuntimeError, match='one: it is not compiled.*DASH_KERNELS_STRICT=1.*engine="reference"'):
-        conv(X)
+    for call in (conv, layer):
+        with pytest.raises(RuntimeError, match='one: it is not compiled.*DASH_KERNELS_STRICT=1.*engine="reference"'):
+            call(X)
     assert conv(X, engine="reference").shape == X.shape
     with dk.use_engine("reference"):
         assert conv(X).shape == X.shape

@@ -149,6 +149,10 @@ def test_equal_numbers_of_another_type_are_refused_after_the_right_ones() -> Non
         tap_conv(x, kernel, good, engine="reference")
         with pytest.raises(TypeError, match=r"offsets\[0\] is"):
             tap_conv(x, kernel, wrong, engine="reference")  # type: ignore[arg-type]
+    assert mixed(stride=(1, 1), groups=1, ndim=2).shape == (2, 6, 9, 9)
+    for changes in ({"stride": (1, True)}, {"stride": (1.0, 1)}, {"groups": True}, {"ndim": 2.0}):
+        with pytest.raises(TypeError, match="give a whole number"):
+            mixed(**changes)
 
 
 def test_numpy_numbers_are_numbers() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .._load import LOAD
 from .engine import Engine
+from .numbers import numbers
 from .problem import MixProblem, Problem
 
 Ints = Sequence[int]
@@ -31,19 +32,19 @@ class CompiledEngine(Engine):
         return None
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
-        return compiled("cpu_mix_taps")(weight, mixture, numbers(tuple(index)), counts, lattice_size)
+        return compiled("cpu_mix_taps")(weight, mixture, numbers(index).tensor, counts, lattice_size)
 
     def gather_taps(self, grad: Tensor, mixture: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return compiled("cpu_gather_taps")(grad, mixture, numbers(tuple(index)), counts)
+        return compiled("cpu_gather_taps")(grad, mixture, numbers(index).tensor, counts)
 
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Ints, counts: Ints) -> Tensor:
-        return compiled("cpu_mixture_grad")(grad, weight, numbers(tuple(index)), counts)
+        return compiled("cpu_mixture_grad")(grad, weight, numbers(index).tensor, counts)
 
     def mix_grads(
         self, grad: Tensor, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints
     ) -> tuple[Tensor, Tensor]:
         pair: tuple[Tensor, Tensor] = compiled_tuple("cpu_mix_grads")(
-            grad, weight, mixture, numbers(tuple(index)), counts
+            grad, weight, mixture, numbers(index).tensor, counts
         )
         return pair
 
@@ -76,9 +77,3 @@ def convolve_tuple(name: str, in_double: bool, *arguments: Any) -> tuple[Tensor,
 
 def _wide(argument: Any) -> Any:
     return argument.double() if isinstance(argument, Tensor) and argument.is_floating_point() else argument
-
-
-@functools.lru_cache(maxsize=1024)
-def numbers(values: tuple[int, ...]) -> Tensor:
-    """``values`` as int64 on the CPU, whatever the default device is."""
-    return torch.tensor(values, dtype=torch.int64, device="cpu")

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..taps import FARTHEST
 from . import cost
 from .calibration import constants
-from .compiled import CompiledEngine, Ints, convolve, convolve_tuple, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_tuple
+from .numbers import numbers
 from .problem import MixProblem, Problem
 
 # What csrc/core/direct_plan.h calls kMostRowTaps: all result rows together read so many source rows at most.
@@ -57,7 +58,7 @@ class DirectEngine(CompiledEngine):
         bias: Tensor | None = None,
     ) -> Tensor:
         in_double = _in_double(x, x.shape[0] * taps.shape[0] * math.prod(out_size))
-        rest = (numbers(tuple(offsets)), out_size, stride, groups, circular, bias)
+        rest = (numbers(offsets).tensor, out_size, stride, groups, circular, bias)
         return convolve("direct_tap_conv", in_double, x, taps, *rest)
 
     def tap_conv_input_grad(
@@ -66,21 +67,21 @@ class DirectEngine(CompiledEngine):
         if circular:
             grad, stride = _wrapped(grad, input_size, stride), (1,) * len(stride)
         in_double = _in_double(grad, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
-        rest = (numbers(tuple(offsets)), input_size, stride, groups, circular)
+        rest = (numbers(offsets).tensor, input_size, stride, groups, circular)
         return convolve("direct_tap_conv_input_grad", in_double, grad, taps, *rest)
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         in_double = _in_double(grad, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
-        rest = (numbers(tuple(offsets)), stride, groups, circular)
+        rest = (numbers(offsets).tensor, stride, groups, circular)
         return convolve("direct_tap_conv_weight_grad", in_double, grad, x, *rest)
 
     def tap_conv_weight_bias_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
     ) -> tuple[Tensor, Tensor]:
         in_double = _in_double(grad, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
-        rest = (numbers(tuple(offsets)), stride, groups, circular)
+        rest = (numbers(offsets).tensor, stride, groups, circular)
         of_taps, of_bias = convolve_tuple("direct_tap_conv_weight_bias_grad", in_double, grad, x, *rest)
         return of_taps, of_bias
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
-from .compiled import CompiledEngine, Ints, convolve, convolve_tuple, numbers
+from .compiled import CompiledEngine, Ints, convolve, convolve_tuple
+from .numbers import Numbers, numbers
 from .problem import MixProblem, Problem
 from .rounding import in_double, share_reached
 
@@ -35,7 +36,7 @@ class Plan:
         reach: Share of the outputs that a tap reads an input pixel for, on average over the taps that reach any.
     """
 
-    taps: tuple[int, ...]
+    taps: Numbers
     out: tuple[int, ...]
     stride: tuple[int, ...]
     keep: tuple[int, ...]
@@ -43,11 +44,6 @@ class Plan:
     circular: bool
     wrapped: tuple[range, ...] | None
     reach: float
-
-    @functools.cached_property
-    def offsets(self) -> Tensor:
-        """``taps`` as int64 on the CPU: converting hundreds of integers would cost more than a small layer does."""
-        return numbers(self.taps)
 
     def in_double(self, dtype: torch.dtype, results: int) -> bool:
         """Whether single precision would round so many results too much."""
@@ -67,13 +63,13 @@ def plan(
     rows = [offsets[t : t + ndim] for t in range(0, len(offsets), ndim)]
     if not circular:
         reach = share_reached(rows, size, out, stride)
-        return Plan(offsets, out, stride, keep, _lengths(rows, size, out, stride), False, None, reach)
+        return Plan(numbers(offsets), out, stride, keep, _lengths(rows, size, out, stride), False, None, reach)
     multiples = [step * (2 if axis == ndim - 1 else 1) for axis, step in enumerate(stride)]
     if all(
         fast_length(n, multiple) == n and step * m <= n
         for n, m, step, multiple in zip(size, out, stride, multiples, strict=True)
     ):
-        return Plan(offsets, out, stride, keep, size, True, None, 1.0)
+        return Plan(numbers(offsets), out, stride, keep, size, True, None, 1.0)
     near = [tuple((o + n // 2) % n - n // 2 for o, n in zip(row, size, strict=True)) for row in rows]
     lowest = [min(axis) for axis in zip(*near, strict=True)]
     highest = [max(axis) for axis in zip(*near, strict=True)]
@@ -82,7 +78,7 @@ def plan(
     )
     moved = [tuple(o - lo for o, lo in zip(row, lowest, strict=True)) for row in near]
     lengths = _lengths(moved, tuple(map(len, wrapped)), out, stride)
-    return Plan(tuple(o for row in moved for o in row), out, stride, keep, lengths, False, wrapped, 1.0)
+    return Plan(numbers([o for row in moved for o in row]), out, stride, keep, lengths, False, wrapped, 1.0)
 
 
 def _lengths(rows: Sequence[Ints], size: Ints, out: Ints, stride: Ints) -> tuple[int, ...]:
@@ -133,18 +129,18 @@ class FourierEngine(CompiledEngine):
         circular: bool,
         bias: Tensor | None = None,
     ) -> Tensor:
-        how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
+        how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
         in_double = how.in_double(x.dtype, x.shape[0] * taps.shape[0] * math.prod(out_size))
-        rest = (how.offsets, how.out, how.stride, how.lengths, groups, how.circular, bias)
+        rest = (how.taps.tensor, how.out, how.stride, how.lengths, groups, how.circular, bias)
         return _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how)
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
-        how = plan(tuple(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
+        how = plan(numbers(offsets), tuple(input_size), tuple(grad.shape[2:]), tuple(stride), circular)
         size = input_size if how.wrapped is None else [len(positions) for positions in how.wrapped]
         in_double = how.in_double(grad.dtype, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
-        rest = (how.offsets, size, how.stride, how.lengths, groups, how.circular)
+        rest = (how.taps.tensor, size, how.stride, how.lengths, groups, how.circular)
         wide = convolve("fourier_tap_conv_input_grad", in_double, _spread(grad, how), taps, *rest)
         return _unwrap(wide, how, input_size)
 
@@ -172,11 +168,11 @@ class FourierEngine(CompiledEngine):
         bias: bool,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         size = tuple(x.shape[2:])
-        how = plan(tuple(offsets), size, tuple(grad.shape[2:]), tuple(stride), circular)
-        if how.in_double(x.dtype, x.numel()) != how.in_double(x.dtype, taps.numel()):
-            return super().tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
-        rest = (how.offsets, how.stride, how.lengths, groups, how.circular)
+        how = plan(numbers(offsets), size, tuple(grad.shape[2:]), tuple(stride), circular)
         in_double = how.in_double(x.dtype, taps.numel())
+        if how.in_double(x.dtype, x.numel()) != in_double:
+            return super().tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
+        rest = (how.taps.tensor, how.stride, how.lengths, groups, how.circular)
         wide, of_taps, of_bias = convolve_tuple(
             "fourier_tap_conv_grads", in_double, _spread(grad, how), taps, _wrap(x, how), *rest
         )
@@ -187,9 +183,9 @@ def _weight_grad(
     grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
 ) -> tuple[bool, Tensor, Tensor, Tensor, Ints, Ints, int, bool]:
     """Whether to compute it in double, and the arguments of the compiled operator."""
-    how = plan(tuple(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
+    how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
     in_double = how.in_double(grad.dtype, grad.shape[1] * x.shape[1] // groups * (len(offsets) // len(stride)))
-    rest = (how.offsets, how.stride, how.lengths, groups, how.circular)
+    rest = (how.taps.tensor, how.stride, how.lengths, groups, how.circular)
     return in_double, _spread(grad, how), _wrap(x, how), *rest
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from ..reference import per_channel
 from ._choice import Fields, engine_for
 
-PLAIN = (Tensor, torch.nn.Parameter)
+PLAIN = frozenset((Tensor, torch.nn.Parameter))
 
 DESCRIBE: dict[Any, Callable[..., Fields]] = {}
 """From each operator to the problem its arguments describe."""
@@ -156,7 +156,7 @@ def _tangent(operand: Tensor) -> Tensor | None:
 def _needs_dispatcher(*operands: Tensor) -> bool:
     """Whether anything but plain eager autograd has a say: modes, subclasses, tracing, autocast."""
     return (
-        not all(type(operand) in PLAIN for operand in operands)
+        not PLAIN.issuperset(map(type, operands))
         or operands[0].is_meta
         or is_in_torch_dispatch_mode()
         or torch.is_autocast_enabled(operands[0].device.type)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..engines import Engine
+from ..engines import Engine, numbers
+from ..engines.reference import ReferenceEngine
 from ..reference import bias_grad
 from ._choice import remembered
 from ._register import DESCRIBE, plain
@@ -44,9 +45,9 @@ class Layer:
         circular: bool,
         engine: str,
     ) -> None:
-        self.candidates = index, counts
+        self.candidates = numbers(index), counts
         self.lattice_size = len(offsets) // len(stride)
-        self.offsets, self.input_size, self.out_size = offsets, input_size, out_size
+        self.offsets, self.input_size, self.out_size = numbers(offsets), input_size, out_size
         self.rest = stride, groups, circular
         self.engine = engine
         self._chosen: dict[str, Engine] = {}
@@ -56,7 +57,9 @@ class Layer:
         found = self._chosen.get(operator)
         if found is None:
             describe = DESCRIBE[getattr(torch.ops.dash_kernels, operator).default]
-            found = self._chosen[operator] = remembered(describe(*args, self.engine), self.engine)
+            found = remembered(describe(*args, self.engine), self.engine)
+            if found.name != ReferenceEngine.name:  # whether falling back is allowed is asked in every call
+                self._chosen[operator] = found
         return found
 
     def input_grad(self, grad: Tensor, taps: Tensor) -> tuple[Any, ...]:

@@ -3,7 +3,8 @@
 
 from torch import nn
 
-from .._mixed import DTYPES, MixedConvNd
+from .._arguments import DTYPES
+from .._mixed import MixedConvNd
 from ..conv import AnyConv, Conv1d, Conv2d, Conv3d
 from ..layers import MixedConv1d
 from ..space import Candidate

@@ -3,9 +3,11 @@
 
 from . import _extra as _extra  # first: it explains what the next imports would fail on
 from .config import Config
-from .core import Result, search
+from .core import search, search_architecture
 from .errors import DashSearchError, DataError, RunFolderError, SettingsError, TrainingError
+from .export import export_program
 from .metrics import ACCURACY, RELATIVE_L2, Metric
+from .pipeline import Result
 
 __all__ = [
     "ACCURACY",
@@ -18,5 +20,7 @@ __all__ = [
     "RunFolderError",
     "SettingsError",
     "TrainingError",
+    "export_program",
     "search",
+    "search_architecture",
 ]

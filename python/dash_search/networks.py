@@ -2,7 +2,7 @@
 """The networks of a run: built whenever they are needed, each from random numbers of its own, and tried out."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -13,7 +13,8 @@ from . import preflight
 from .alpha import mixed_layers
 from .config import Config
 from .errors import SettingsError
-from .metrics import Loss, Metric
+from .metrics import Metric
+from .problem import Problem
 from .randomness import Randomness
 from .stages import Architecture, Hyperparameters, build_supernet, choice
 from .training import Batches
@@ -26,25 +27,19 @@ class Networks:
     """Builds the networks of a run on the device; one that is built again has the same weights again.
 
     Attributes:
-        model: The backbone that is searched.
-        final_model: The network that is trained with the kernels of an architecture.
+        problem: Has the backbone that is searched, and the network that is trained with the kernels of an architecture.
         config: Settings of the run.
-        initialise: Called with a network before it is trained, to draw its weights anew.
-        set_dropout: Gives a network a share of dropout, in place; None if it has none that can be set.
         randomness: Of the run.
     """
 
-    model: nn.Module
-    final_model: nn.Module
+    problem: Problem
     config: Config
-    initialise: Callable[[nn.Module], None] | None
-    set_dropout: Callable[[nn.Module, float], None] | None
     randomness: Randomness
 
     def supernet(self) -> nn.Module:
         """The backbone with mixtures of all candidates in place of its convolutions."""
         self.randomness.seed("weights of supernet")
-        return build_supernet(self.model, self.config)
+        return build_supernet(self.problem.model, self.config)
 
     def final(self, name: str, architecture: Architecture, values: Hyperparameters = NO_VALUES) -> nn.Module:
         """The network of that name, with the kernels of an architecture and with the dropout among the values, if any.
@@ -54,17 +49,17 @@ class Networks:
         """
         self.randomness.seed(f"weights of {name}")
         try:
-            network = dk.apply_architecture(copy.deepcopy(self.final_model), architecture)
+            network = dk.apply_architecture(copy.deepcopy(self.problem.final_model), architecture)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"the {name} network cannot have its architecture: {error}") from error
-        if self.initialise is not None:
-            self.initialise(network)
-        if self.set_dropout is not None and "dropout" in values:
-            self.set_dropout(network, values["dropout"])
+        if self.problem.initialise is not None:
+            self.problem.initialise(network)
+        if self.problem.set_dropout is not None and "dropout" in values:
+            self.problem.set_dropout(network, values["dropout"])
         return network.to(self.config.device)
 
 
-def try_search(build: Networks, parts: Mapping[str, Batches], loss: Loss, metric: Metric) -> Architecture:
+def try_search(build: Networks) -> Architecture:
     """Takes a batch of each part through the supernet.
 
     Returns:
@@ -73,17 +68,17 @@ def try_search(build: Networks, parts: Mapping[str, Batches], loss: Loss, metric
     Raises:
         SettingsError: Something fails there, nothing would be searched, or a candidate cannot be trained in the end.
     """
-    supernet = build.supernet()
-    preflight.try_out("the supernet", supernet, parts, loss, metric, build.config.device)
+    problem, supernet = build.problem, build.supernet()
+    preflight.try_out("the supernet", supernet, problem.parts, problem.loss, problem.metric, build.config.device)
     used = {name: layer for name, layer in mixed_layers(supernet).items() if layer.alpha.grad is not None}
     if not used:
         raise SettingsError("no searched convolution takes part in the training: the loss has no gradient there.")
-    preflight.check_choices(build.final_model, used)
+    preflight.check_choices(problem.final_model, used)
     return {name: choice(max(layer.candidates, key=lambda one: one.reach)) for name, layer in used.items()}
 
 
 def try_final(
-    build: Networks, architectures: Mapping[str, Architecture], parts: Mapping[str, Batches], loss: Loss, metric: Metric
+    build: Networks, architectures: Mapping[str, Architecture], parts: Mapping[str, Batches], metric: Metric
 ) -> None:
     """Takes a batch of each part through the networks of these names with these architectures.
 
@@ -92,4 +87,4 @@ def try_final(
     """
     for name, architecture in architectures.items():
         network = build.final(name, architecture)
-        preflight.try_out(f"the {name} network", network, parts, loss, metric, build.config.device)
+        preflight.try_out(f"the {name} network", network, parts, build.problem.loss, metric, build.config.device)

@@ -39,7 +39,17 @@ def check_arguments(model: object, final_model: object, config: object, metric: 
             f"metric is a {type(metric).__name__}: give dash_search.Metric(name, function of all outputs and targets, "
             "higher_is_better)."
         )
-    if config.tune != "none" and find_spec("optuna") is None:
+
+
+def check_tuning(config: Config) -> None:
+    """Checks that trials can be run as the settings say.
+
+    Raises:
+        SettingsError: The settings ask for none, or what runs them is not installed.
+    """
+    if config.tune == "none":
+        raise SettingsError("tune is none, so nothing would be tuned: set it to grid or short.")
+    if find_spec("optuna") is None:
         raise SettingsError(
             f"tune={config.tune!r} needs the package optuna: run pip install 'dash_kernels[tune]', or set it to none."
         )

@@ -13,22 +13,31 @@ from .run_folder import read_json
 
 
 def report(folder: Path, console: Console) -> None:
-    """Prints the kernel chosen per layer, the scores and the time of each stage.
+    """Prints the kernel chosen per layer, the scores and the time of each stage, or what there is of them.
 
     Raises:
-        RunFolderError: The folder holds no finished run.
+        RunFolderError: The folder holds nothing of this yet, or a file of it is damaged.
     """
-    if not (folder / "result.json").is_file():
-        raise RunFolderError(f"{folder} holds no finished run: it has no result.json.")
-    architecture, result = read_json(folder / "architecture.json"), read_json(folder / "result.json")
+    files = {name: folder / f"{name}.json" for name in ("architecture", "hyperparameters", "result")}
+    if not files["architecture"].is_file():
+        raise RunFolderError(f"{folder} holds no finished run and no finished search: it has no architecture.json.")
+    there = {name: read_json(file) for name, file in files.items() if file.is_file()}
     try:
-        tables = _kernels(architecture), _scores(result), _hyperparameters(result), _times(result)
+        tables = [_kernels(there["architecture"])]
+        if "result" in there:
+            result = there["result"]
+            tables += [_scores(result), _hyperparameters(result["hyperparameters"], "Trained with"), _times(result)]
+        elif "hyperparameters" in there:
+            tables.append(_hyperparameters(there["hyperparameters"], "To be trained with"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"architecture.json or result.json in {folder} is damaged: {error!r}") from error
+        names = " or ".join(f"{name}.json" for name in there)
+        raise RunFolderError(f"{names} in {folder} is damaged: {error!r}") from error
     for table in tables:
         console.print(table, soft_wrap=False)
-    for remark in result.get("remarks", []):
+    for remark in there.get("result", {}).get("remarks", []):
         console.print(f"Note: {remark}")
+    if "result" not in there:
+        console.print("Note: nothing is tested yet.")
     console.print(f"Everything is in {folder}")
 
 
@@ -49,10 +58,10 @@ def _scores(result: dict[str, Any]) -> Table:
     return table
 
 
-def _hyperparameters(result: dict[str, Any]) -> Table:
-    names = list(dict.fromkeys(name for values in result["hyperparameters"].values() for name in values))
-    table = Table("network", *(name.replace("_", " ") for name in names), title="Trained with")
-    for network, values in result["hyperparameters"].items():
+def _hyperparameters(of_networks: dict[str, dict[str, float]], title: str) -> Table:
+    names = list(dict.fromkeys(name for values in of_networks.values() for name in values))
+    table = Table("network", *(name.replace("_", " ") for name in names), title=title)
+    for network, values in of_networks.items():
         table.add_row(network, *(f"{values[name]:g}" if name in values else "-" for name in names))
     return table
 

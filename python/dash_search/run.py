@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run of a built-in task: its data, loss, metric and backbones given to the search."""
+"""Runs of a built-in task: its data, loss, metric and backbones given to the stages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,12 +10,26 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .config import RunConfig
-from .core import Result, search
 from .data.splits import Splits
+from .errors import SettingsError
+from .given import Given
+from .pipeline import Result, only_search, only_tune, search_and_train
+from .problem import Problem
 from .randomness import Randomness
-from .stages import Architecture, Tuning
+from .stages import Architecture, Hyperparameters, Tuning
 from .tasks import TASKS, Task
 from .training import Batches
+
+
+def find_task(name: str, protocol: str) -> Task:
+    """The built-in task of a name, under a protocol.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if name not in TASKS:
+        raise SettingsError(f"there is no task {name!r}. Tasks: {', '.join(TASKS)}.")
+    return TASKS[name].under(protocol)
 
 
 def show_licences(task: Task, console: Console) -> None:
@@ -31,6 +46,7 @@ def run_task(
     resume: bool,
     console: Console,
     architecture: Architecture | None = None,
+    hyperparameters: Mapping[str, Hyperparameters] | None = None,
 ) -> Result:
     """Searches, retrains and tests on a task.
 
@@ -41,9 +57,40 @@ def run_task(
         resume: Whether to go on with a run.
         console: Where to show the progress.
         architecture: Given one, nothing is searched: it is trained in place of one that was found.
+        hyperparameters: Given them, by network, nothing is tuned.
+    """
+    given = Given(architecture, hyperparameters)
+    tunes = config.tune != "none" and hyperparameters is None
+    problem = load_problem(task, config, console, tunes=tunes)
+    return search_and_train(problem, config, given, run_dir, resume=resume, console=console)
+
+
+def search_task(task: Task, config: RunConfig, run_dir: Path, *, resume: bool, console: Console) -> Architecture:
+    """Only searches; for the arguments see :func:`run_task`, which can go on in the same folder."""
+    problem = load_problem(task, config, console, tunes=False)
+    return only_search(problem, config, run_dir, resume=resume, console=console)
+
+
+def tune_task(
+    task: Task, config: RunConfig, run_dir: Path, *, resume: bool, console: Console, architecture: Architecture
+) -> dict[str, Hyperparameters]:
+    """Only tunes; for the arguments see :func:`run_task`, which can go on in the same folder."""
+    problem = load_problem(task, config, console, tunes=True)
+    return only_tune(problem, config, Given(architecture), run_dir, resume=resume, console=console)
+
+
+def load_problem(task: Task, config: RunConfig, console: Console, *, tunes: bool) -> Problem:
+    """The data, networks, loss and metric of a task; says where they come from and what must be known of them.
+
+    Args:
+        task, config, console: As :func:`run_task` takes them.
+        tunes: Whether hyper-parameters will be tuned, which may take other parts of the data.
+
+    Raises:
+        SettingsError: The task has no such backbone.
+        DataError: Its data cannot be had, or are damaged.
     """
     show_licences(task, console)
-    console.print(f"run folder: {run_dir}")
     backbone = task.backbone(config.backbone)
     splits = task.load(task.fetch(console.print))
     remarks = [*([task.leaks] if task.leaks else []), *splits.remarks]
@@ -51,28 +98,23 @@ def run_task(
         console.print(f"note: {remark}")
     model, final_model = _backbones(task, config, splits)
     train, valid = _loaders(config, splits)
-    tuning = None
-    if config.tune != "none" and task.leaks:  # then the validation part is the test part, which chooses nothing here
+    tuning = Tuning(train, valid, task.metric, final_model)
+    if tunes and task.leaks:  # then the validation part is the test part, which chooses nothing here
         clean = TASKS[task.name]
         apart = clean.load(clean.fetch(console.print))
         tuning = Tuning(*_loaders(config, apart), clean.metric, _backbones(task, config, apart)[1])
-    return search(
+    return Problem(
         model,
+        final_model,
         train,
         valid,
-        config,
-        loss=task.loss,
-        metric=task.metric,
-        test=DataLoader(splits.test, config.eval_batch_size),
-        final_model=final_model,
-        architecture=architecture,
-        initialise=backbone.initialise,
-        set_dropout=backbone.set_dropout,
-        tuning=tuning,
-        remarks=remarks,
-        run_dir=run_dir,
-        resume=resume,
-        console=console,
+        DataLoader(splits.test, config.eval_batch_size),
+        task.loss,
+        task.metric,
+        backbone.initialise,
+        backbone.set_dropout,
+        tuning,
+        tuple(remarks),
     )
 
 

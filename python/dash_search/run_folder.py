@@ -105,25 +105,18 @@ class RunFolder:
         self.write_json("config.json", config.model_dump())  # last: its presence says that there is a run
 
     def _resume(self, config: Config, identity: Mapping[str, Any]) -> None:
-        self._must_equal("settings", self._read_object("config.json"), json.loads(config.model_dump_json()))
-        self._must_equal("data or networks", self._read_object("identity.json"), json.loads(json.dumps(identity)))
+        for name, what, now in (
+            ("config.json", "settings", config.model_dump()),
+            ("identity.json", "data or networks", identity),
+        ):
+            changes = differences(read_object(self.path / name), now)
+            if changes:
+                raise RunFolderError(f"the run in {self.path} had other {what}: {changes}. Resume with the same ones.")
         if not self._checkpoints.is_dir():
             raise RunFolderError(f"{self.path} has no folder checkpoints, so the run in it cannot be resumed.")
         self.history()  # a damaged log is told before anything is computed
         before = read_json(self.path / "environment.json")
         self.write_json("environment.json", [*(before if isinstance(before, list) else [before]), environment()])
-
-    def _read_object(self, name: str) -> dict[str, Any]:
-        content = read_json(self.path / name)
-        if not isinstance(content, dict):
-            raise RunFolderError(f"{self.path / name} is damaged: it holds no settings.")
-        return content
-
-    def _must_equal(self, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-        if differing:
-            changes = ", ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differing)
-            raise RunFolderError(f"the run in {self.path} had other {what}: {changes}. Resume with the same ones.")
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file as a whole."""
@@ -266,3 +259,22 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path} is missing or damaged: {error}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON file of a run folder that holds values by name.
+
+    Raises:
+        RunFolderError: It is missing or damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no values by name.")
+    return content
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Names what a file of a run folder has in another way than it would be written now; empty if nothing."""
+    now = json.loads(json.dumps(now))  # as the file has it: lists for tuples
+    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return ", ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differing)

@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.data import DataLoader
 
 from .config import Config
-from .environment import engines_in_use
 from .errors import SettingsError, TrainingError
 from .metrics import Loss, Metric
 from .progress import show_stage
@@ -132,11 +131,11 @@ def evaluate(model: nn.Module, batches: Batches, job: Job) -> float:
     Raises:
         TrainingError: An output or the score is not finite.
     """
-    return finite_score(job.metric, *predictions(model, batches, job))
+    return finite_score(job.metric, *predictions(model, batches, job.config.device))
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, batches: Batches, job: Job) -> tuple[Tensor, Tensor]:
+def predictions(model: nn.Module, batches: Batches, device: str) -> tuple[Tensor, Tensor]:
     """The network's outputs for a whole split in evaluation mode, and the targets, on the CPU.
 
     Raises:
@@ -144,7 +143,7 @@ def predictions(model: nn.Module, batches: Batches, job: Job) -> tuple[Tensor, T
     """
     model.eval()
     outputs, targets = [], []
-    for inputs, wanted in pairs(batches, job.config.device):
+    for inputs, wanted in pairs(batches, device):
         output = model(inputs)
         if not output.isfinite().all():
             raise TrainingError("the network's outputs are not finite in evaluation: lower the learning rate.")
@@ -165,13 +164,6 @@ def finite_score(metric: Metric, outputs: Tensor, targets: Tensor) -> float:
             f"{metric.name} is {score}, not a finite number: the network diverged, or the metric has no such case."
         )
     return score
-
-
-def record_engines(job: Job, networks: Mapping[str, nn.Module]) -> None:
-    """Writes to ``engines.json`` which engine computes what in each network on a training batch."""
-    inputs, _ = next(pairs(job.train, job.config.device))
-    used = {name: engines_in_use(model, inputs) for name, model in networks.items()}
-    job.folder.write_json("engines.json", used)
 
 
 def run_epochs(

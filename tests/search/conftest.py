@@ -60,10 +60,8 @@ def flows_file(count: int, seed: int) -> bytes:
     return content.getvalue()
 
 
-@pytest.fixture
-def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder with a wheel of synthetic flows and nothing else; the task expects its digests."""
-    folder = tmp_path / "data"
+def lay_out_flows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the data folder with a wheel of synthetic flows and nothing else; the task expects its digests."""
     folder.mkdir()
     files = []
     with zipfile.ZipFile(folder / "neuraloperator-0.3.0-py3-none-any.whl", "w") as wheel:
@@ -73,7 +71,25 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             wheel.writestr(file.member, content)
     monkeypatch.setitem(TASKS, "darcy16", dataclasses.replace(darcy16.DARCY16, files=tuple(files)))
     monkeypatch.setenv(DATA_VARIABLE, str(folder))
-    return folder
+
+
+@pytest.fixture
+def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder with synthetic flows."""
+    lay_out_flows(tmp_path / "data", monkeypatch)
+    return tmp_path / "data"
+
+
+# one batch a stage, the network that is quickest to train, and two candidates a layer
+FLOWS_BUDGET = {
+    "backbone": "fno-conv",
+    "kernel_sizes": [3, 5],
+    "dilations": [1, 3],
+    "search_epochs": 2,
+    "search_fraction": 0.01,
+    "epochs": 1,
+    "tune_epochs": 1,
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,12 +20,17 @@ FILES = (
     "search-supernet.pt",
     "architecture.json",
     "log.jsonl",
-    *(f"{stage}-{network}.pt" for stage in ("tune", "retrain") for network in ("searched", "plain")),
+    "tune-searched.pt",
+    "tune-plain.pt",
+    "hyperparameters.json",
+    "retrain-searched.pt",
     "searched.pt",
+    "retrain-plain.pt",
     "plain.pt",
     "result.json",
 )
 BETWEEN = ("config.json", "architecture.json", "tune-plain.pt", "retrain-searched.pt", "searched.pt", "result.json")
+JSON = ("architecture", "engines", "config", "hyperparameters")
 PLACES = ("between two batches", "inside of a line of the log", "before the checkpoint", "after the checkpoint")
 
 
@@ -47,7 +52,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {
         "result": result,
         "log": records,
-        **{name: json.loads((folder / f"{name}.json").read_text()) for name in ("architecture", "engines", "config")},
+        **{name: json.loads((folder / f"{name}.json").read_text()) for name in JSON},
         **{name: torch.load(folder / f"{name}.pt", weights_only=True) for name in ("searched", "plain")},
     }
 

@@ -3,7 +3,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,32 +12,20 @@ from torch.utils.data import TensorDataset
 
 import dash_kernels as dk
 from dash_search import SettingsError
-from dash_search import run as run_module
 from dash_search.data.splits import Splits
+from dash_search.run import load_problem, run_task
 from dash_search.tasks import TASKS, Backbone, Task
 from dash_search.tasks.networks import convnext, deepcon, deepsea, fno_conv
 
 PART = TensorDataset(torch.zeros(1), torch.zeros(1))
 
 
-class Stopped(Exception):
-    """Before the search begins."""
-
-
-def built(task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: object) -> tuple[nn.Module, ...]:
+def built(task: Task, **changes: object) -> tuple[nn.Module, nn.Module]:
     """The networks that a run would search and train, without its data."""
-    given: list[nn.Module] = []
-
-    def search(model: nn.Module, *_: Any, final_model: nn.Module, **__: Any) -> None:
-        given.extend((model, final_model))
-        raise Stopped
-
-    monkeypatch.setattr(run_module, "search", search)
     task = dataclasses.replace(task, files=(), load=lambda _: Splits(PART, PART, PART))
     config = task.defaults.model_copy(update=changes)
-    with pytest.raises(Stopped):
-        run_module.run_task(task, config, tmp_path, resume=False, console=Console(quiet=True))
-    return tuple(given)
+    problem = load_problem(task, config, Console(quiet=True), tunes=False)
+    return problem.model, problem.final_model
 
 
 def shares(network: nn.Module) -> set[float]:
@@ -46,12 +33,10 @@ def shares(network: nn.Module) -> set[float]:
 
 
 @pytest.mark.parametrize("name", ["mnist5k", "smnist5k"])
-def test_only_the_networks_that_are_trained_drop_values(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    supernet, network = built(TASKS[name], monkeypatch, tmp_path, dropout=0.05)
+def test_only_the_networks_that_are_trained_drop_values(name: str) -> None:
+    supernet, network = built(TASKS[name], dropout=0.05)
     assert shares(supernet) == {0.0} and shares(network) == {0.05}
-    supernet, network = built(TASKS[name], monkeypatch, tmp_path)
+    supernet, network = built(TASKS[name])
     assert shares(supernet) == shares(network) == {0.0}
 
 
@@ -99,5 +84,5 @@ def test_a_run_with_another_network(flows: Path, tmp_path: Path) -> None:
     task = TASKS["darcy16"]
     budget = {"search_epochs": 1, "search_fraction": 0.01, "epochs": 1, "plain": False, "backbone": "fno-conv"}
     config = task.defaults.model_copy(update={**budget, "kernel_sizes": (3,), "dilations": (1, 3)})
-    result = run_module.run_task(task, config, tmp_path / "run", resume=False, console=Console(quiet=True))
+    result = run_task(task, config, tmp_path / "run", resume=False, console=Console(quiet=True))
     assert len(result.architecture) == 4 and set(result.scores["searched"]) == {"valid", "test"}

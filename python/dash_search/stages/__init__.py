@@ -3,7 +3,7 @@
 
 from .retrain import retrain
 from .search import Architecture, SearchSteps, build_supernet, choice, search_supernet
-from .test import score
+from .test import score, scores_on_test
 from .tune import Hyperparameters, Tuning, settings, tune
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "score",
     "search_supernet",
     "settings",
+    "scores_on_test",
     "tune",
 ]

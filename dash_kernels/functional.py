@@ -209,9 +209,12 @@ def _layer(
     causal: bool,
     padding_mode: str,
     engine: str,
-    _: bool,
+    deterministic: bool,
 ) -> tuple[ops.Layer, Numbers, Numbers]:
-    """The layer for operands of these kinds, which are checked, and how far to pad. A mode only tells calls apart."""
+    """The layer for operands of these kinds, which are checked, and how far to pad.
+
+    Engines are chosen anew in deterministic mode: it only tells calls apart.
+    """
     x, weight, mixture, *bias = itertools.starmap(check.Kind, kinds)
     _check(x, weight, mixture, bias[0] if bias else None, space, groups, len(steps))
     size = x.shape[-len(steps) :]

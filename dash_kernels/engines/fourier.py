@@ -15,7 +15,7 @@ from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
 from .compiled import CompiledEngine, Ints, convolve, convolve_tuple
-from .numbers import Numbers, numbers
+from .numbers import Interned, numbers
 from .problem import MixProblem, Problem
 from .rounding import in_double, share_reached
 
@@ -36,7 +36,7 @@ class Plan:
         reach: Share of the outputs that a tap reads an input pixel for, on average over the taps that reach any.
     """
 
-    taps: Numbers
+    taps: Interned
     out: tuple[int, ...]
     stride: tuple[int, ...]
     keep: tuple[int, ...]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Numbers(tuple[int, ...]):
+class Interned(tuple[int, ...]):
     """A tuple that is hashed once and made a tensor once. It equals, and hashes as, a plain one."""
 
     @functools.cached_property
@@ -26,11 +26,11 @@ class Numbers(tuple[int, ...]):
         return self._hash
 
 
-def numbers(values: Sequence[int]) -> Numbers:
+def numbers(values: Sequence[int]) -> Interned:
     """``values`` as they are if they are such a tuple, else the one that was made when they were first met."""
-    return values if isinstance(values, Numbers) else _numbers(tuple(values))
+    return values if isinstance(values, Interned) else _numbers(tuple(values))
 
 
 @functools.lru_cache(maxsize=1024)
-def _numbers(values: tuple[int, ...]) -> Numbers:
-    return Numbers(values)
+def _numbers(values: tuple[int, ...]) -> Interned:
+    return Interned(values)

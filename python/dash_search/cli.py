@@ -14,7 +14,7 @@ import dash_kernels as dk
 
 from .cli_stages import STAGED, add_staged, run_stages
 from .errors import DashSearchError
-from .export import export_program
+from .export import check_path, export_program
 from .kept import read_kept
 from .progress import terminal
 from .report import report
@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("task", metavar="TASK")
     data.add_argument("--protocol", default="clean", help="clean, or for tasks of NAS-Bench-360 paper")
     add_staged(verbs)
-    tested = verbs.add_parser("test", help="score the networks of a finished run on the test part again")
+    tested = verbs.add_parser(
+        "test", help="score the networks of a finished run on the test part again, and note what differs"
+    )
     tested.add_argument("folder", metavar="DIR", type=Path)
     tested.add_argument("--device", help="where to compute, as torch names it (as in the run)")
     exported = verbs.add_parser("export", help="write a trained network as a program of torch alone (torch.export)")
@@ -109,8 +111,9 @@ def _data(console: Console, task: Task) -> None:
 
 
 def _export(console: Console, given: argparse.Namespace) -> None:
+    check_path(given.out)
     kept = read_kept(given.folder, console, "cpu")
-    name = given.network or next(iter(kept.scores))
+    name = next(iter(kept.scores)) if given.network is None else given.network
     inputs, _ = next(iter(kept.problem.valid))
     export_program(kept.network(name), inputs, given.out)
     console.print(f"the {name} network is in {given.out}: torch.export.load({str(given.out)!r}).module()")

@@ -138,13 +138,18 @@ def _tuned(verb: str, config: RunConfig) -> RunConfig:
 
 def _carry_out(given: argparse.Namespace, task: Task, config: RunConfig, run_dir: Path, console: Console) -> None:
     options: dict[str, Any] = {"resume": given.resume is not None, "console": console}
+    before = Given() if given.resume is None else Given.of_run(given.resume)
+    if before.architecture is not None and given.verb in (RUN, SEARCH):
+        raise SettingsError(
+            f"the run in {run_dir} was given its architecture: dash-search {RETRAIN} --resume "
+            f"{shlex.quote(str(run_dir))}."
+        )
     if given.verb == SEARCH:
         search_task(task, config, run_dir, **options)
         return
     if given.verb == RUN:
         run_task(task, config, run_dir, **options)
         return
-    before = Given() if given.resume is None else Given.of_run(given.resume)
     architecture, values = before.architecture, before.hyperparameters
     if given.architecture is not None:
         architecture = read_given("an architecture", given.architecture)

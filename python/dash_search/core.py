@@ -114,16 +114,19 @@ def search_architecture(
     *,
     loss: Loss,
     metric: Metric,
+    final_model: nn.Module | None = None,
+    remarks: Sequence[str] = (),
     run_dir: Path | str | None = None,
     resume: bool = False,
     console: Console | None = None,
 ) -> Architecture:
     """The first stage of :func:`search` alone, for whoever trains what it finds by other means.
 
-    :func:`search` with ``resume`` and the same ``run_dir`` and settings goes on where this ends.
+    :func:`search` with ``resume`` and the same ``run_dir``, settings, networks and remarks goes on where this ends.
 
     Args:
-        model, train, valid, config, loss, metric, run_dir, resume, console: As :func:`search` takes them.
+        model, train, valid, config, loss, metric, final_model, remarks, run_dir, resume, console: As :func:`search`
+            takes them.
 
     Returns:
         The architecture, for ``dk.apply_architecture``.
@@ -132,7 +135,8 @@ def search_architecture(
         SettingsError, RunFolderError, TrainingError: As in :func:`search`.
     """
     config = Config() if config is None else config
-    preflight.check_arguments(model, model, config, metric)
-    tuning = Tuning(train, valid, metric, model)
-    problem = Problem(model, model, train, valid, None, loss, metric, None, None, tuning, ())
+    final_model = model if final_model is None else final_model
+    preflight.check_arguments(model, final_model, config, metric)
+    tuning = Tuning(train, valid, metric, final_model)
+    problem = Problem(model, final_model, train, valid, None, loss, metric, None, None, tuning, tuple(remarks))
     return only_search(problem, config, None if run_dir is None else Path(run_dir), resume=resume, console=console)

@@ -4,8 +4,8 @@
 import copy
 import io
 import textwrap
-from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ import dash_kernels as dk
 from dash_kernels.surgery.tree import exchange
 
 from .errors import SettingsError
+from .preflight import explained
 
 _TOLERANCE = 1e-4  # norm-wise; engines and torch's own convolutions round in different ways, layer after layer
 _TORCH = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -46,11 +47,13 @@ def export_program(network: nn.Module, inputs: Tensor, path: Path | str) -> None
         torch.Size([5, 4, 28, 28])
     """
     path = Path(path)
-    if path.suffix != ".pt2":
-        raise SettingsError(f"the program's file is {path}: give a name that ends in .pt2, as torch.export has it.")
-    if not path.parent.is_dir():  # told before the network is traced, which may take minutes
-        raise SettingsError(f"cannot write {path}: there is no folder {path.parent}.")
+    check_path(path)
     network = copy.deepcopy(network).eval().requires_grad_(False)
+    with explained(f"the network fails on inputs {tuple(inputs.shape)}"), torch.no_grad():
+        output = network(inputs)
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
+        raise SettingsError(f"the network returns {kind}: it must return one tensor of real floating point.")
     content = io.BytesIO()
     try:
         torch.export.save(_program(network, inputs), content)
@@ -59,14 +62,31 @@ def export_program(network: nn.Module, inputs: Tensor, path: Path | str) -> None
         why = textwrap.shorten(str(error), 300)
         raise SettingsError(f"the network cannot be exported: {type(error).__name__}: {why}") from error
     _verify(loaded, network, inputs)
-    unfinished = path.with_suffix(".tmp")
     try:
-        unfinished.write_bytes(content.getvalue())
-        unfinished.replace(path)
+        with TemporaryDirectory(
+            prefix=".export-", dir=path.parent
+        ) as folder:  # who stops this leaves the file as it was
+            unfinished = Path(folder) / path.name
+            unfinished.write_bytes(content.getvalue())
+            unfinished.replace(path)
     except (OSError, ValueError) as error:  # the latter: a null character in the path
-        with suppress(OSError, ValueError):
-            unfinished.unlink(missing_ok=True)
         raise SettingsError(f"cannot write {path}: {error}") from error
+
+
+def check_path(path: Path) -> None:
+    """Checks what can be told of the program's file before the network is traced, which may take minutes.
+
+    Raises:
+        SettingsError: It has another ending than ``.pt2``, or there is no such folder.
+    """
+    if path.suffix != ".pt2":
+        raise SettingsError(f"the program's file is {path}: give a name that ends in .pt2, as torch.export has it.")
+    try:
+        there = path.parent.is_dir()
+    except ValueError as error:  # a null character
+        raise SettingsError(f"cannot write {path}: {error}") from error
+    if not there:
+        raise SettingsError(f"cannot write {path}: there is no folder {path.parent}.")
 
 
 def _program(network: nn.Module, inputs: Tensor) -> torch.export.ExportedProgram:

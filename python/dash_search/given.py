@@ -75,7 +75,7 @@ class Given:
         for name in self.trained({}, config):
             source = FOUND if name == GIVEN and GIVEN not in given else name
             if source not in given:
-                there = ", ".join(given) or "none"
+                there = ", ".join(map(str, given)) or "none"
                 hint = ", or do not train it (plain)" if name == PLAIN else ""
                 raise SettingsError(
                     f"hyperparameters has no values for the network {name!r}: give them{hint}. It has {there}."

@@ -86,7 +86,7 @@ def read_kept(folder: Path, console: Console, device: str | None = None) -> Kept
     task = find_task(chosen.task, chosen.protocol)
     config = task.defaults.with_file(folder / "config.json")
     if device is not None:
-        config = config.changed({"device": device})
+        config = config.changed({"device": device, "engine": "auto"})  # that of the run may not run there
     result = read_object(folder / "result.json")
     problem = load_problem(task, config, console, tunes=False)
     before = read_object(folder / "identity.json")
@@ -98,9 +98,13 @@ def read_kept(folder: Path, console: Console, device: str | None = None) -> Kept
 
 def _scores(folder: Path, result: dict[str, Any]) -> dict[str, dict[str, float]]:
     scores = result.get("scores")
-    if not isinstance(scores, dict) or not all(
-        isinstance(parts, dict) and all(isinstance(score, float | int) for score in parts.values())
-        for parts in scores.values()
+    if (
+        not isinstance(scores, dict)
+        or not scores
+        or not all(
+            isinstance(parts, dict) and all(isinstance(score, float | int) for score in parts.values())
+            for parts in scores.values()
+        )
     ):
         raise RunFolderError(f"{folder / 'result.json'} is damaged: it holds no scores of networks.")
     return scores

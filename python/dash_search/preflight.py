@@ -133,12 +133,12 @@ def try_out(
     """
     for part, batches in parts.items():
         inputs, targets = next(pairs(batches, device))
-        with _explained(f"{name} fails on the first batch of {part}, inputs {tuple(inputs.shape)}"):
+        with explained(f"{name} fails on the first batch of {part}, inputs {tuple(inputs.shape)}"):
             output = network.train(part == "train")(inputs)
         if not isinstance(output, Tensor):
             raise SettingsError(f"{name} returns a {type(output).__name__}: it must return one tensor.")
         if part == "train":
-            with _explained(f"the loss of {name} fails on the first batch of train"):
+            with explained(f"the loss of {name} fails on the first batch of train"):
                 value = loss(output, targets)
             if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
                 shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
@@ -146,19 +146,24 @@ def try_out(
                     f"the loss of {name} is {shown}: it must be a tensor of one number with a gradient, made of the "
                     "outputs of a network with trainable parameters."
                 )
-            with _explained(f"the gradient of {name} fails on the first batch of train"):
+            with explained(f"the gradient of {name} fails on the first batch of train"):
                 value.sum().backward()  # type: ignore[no-untyped-call]
             if _ends_with_one_sample(batches):
-                with _explained(f"{name} fails on a batch of one sample, and the last one of train is such"):
+                with explained(f"{name} fails on a batch of one sample, and the last one of train is such"):
                     network(inputs[:1])
             continue  # the metric never sees it, and its targets may lack what only the metric needs
         for one in (metric, *metric.beside):
-            with _explained(f"the metric {one.name!r} fails on the first batch of {part}"), torch.no_grad():
+            with explained(f"the metric {one.name!r} fails on the first batch of {part}"), torch.no_grad():
                 one.score(output.detach().cpu(), targets.cpu())
 
 
 @contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Iterator[None]:
+    """Tells what failed where a network, a loss or a metric fails, which may raise anything.
+
+    Raises:
+        SettingsError: Something was raised that is no error of this package.
+    """
     try:
         yield
     except DashSearchError:

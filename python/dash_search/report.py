@@ -22,11 +22,13 @@ def report(folder: Path, console: Console) -> None:
     if not files["architecture"].is_file():
         raise RunFolderError(f"{folder} holds no finished run and no finished search: it has no architecture.json.")
     there = {name: read_json(file) for name, file in files.items() if file.is_file()}
+    remarks = [] if "result" in there else ["nothing is tested yet."]
     try:
         tables = [_kernels(there["architecture"])]
         if "result" in there:
             result = there["result"]
             tables += [_scores(result), _hyperparameters(result["hyperparameters"], "Trained with"), _times(result)]
+            remarks = [str(remark) for remark in result["remarks"]]
         elif "hyperparameters" in there:
             tables.append(_hyperparameters(there["hyperparameters"], "To be trained with"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -34,10 +36,8 @@ def report(folder: Path, console: Console) -> None:
         raise RunFolderError(f"{names} in {folder} is damaged: {error!r}") from error
     for table in tables:
         console.print(table, soft_wrap=False)
-    for remark in there.get("result", {}).get("remarks", []):
+    for remark in remarks:
         console.print(f"Note: {remark}")
-    if "result" not in there:
-        console.print("Note: nothing is tested yet.")
     console.print(f"Everything is in {folder}")
 
 

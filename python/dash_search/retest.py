@@ -31,10 +31,12 @@ def retest(kept: Kept, console: Console) -> dict[str, dict[str, float]]:
     """
     problem, test = kept.problem, kept.problem.test
     assert test is not None  # every built-in task has one
+    scores = {}
     with preflight.computing(kept.config):
-        scores = {
-            name: scores_on_test(kept.network(name), test, problem.metric, kept.config.device) for name in kept.scores
-        }
+        for name in kept.scores:
+            network = kept.network(name)
+            with preflight.explained(f"the {name} network fails on the test part"):
+                scores[name] = scores_on_test(network, test, problem.metric, kept.config.device)
     table = Table("network", "score", "now", "in result.json", title="Test scores")
     differing = []
     for name, parts in scores.items():

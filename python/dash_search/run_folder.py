@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -105,11 +106,12 @@ class RunFolder:
         self.write_json("config.json", config.model_dump())  # last: its presence says that there is a run
 
     def _resume(self, config: Config, identity: Mapping[str, Any]) -> None:
-        for name, what, now in (
-            ("config.json", "settings", config.model_dump()),
-            ("identity.json", "data or networks", identity),
+        defaults = type(config)().model_dump(mode="json")  # of settings that there were not yet when the run began
+        for name, what, before, now in (
+            ("config.json", "settings", defaults, config.model_dump()),
+            ("identity.json", "data or networks", {}, identity),
         ):
-            changes = differences(read_object(self.path / name), now)
+            changes = differences({**before, **read_object(self.path / name)}, now)
             if changes:
                 raise RunFolderError(f"the run in {self.path} had other {what}: {changes}. Resume with the same ones.")
         if not self._checkpoints.is_dir():
@@ -277,4 +279,5 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Names what a file of a run folder has in another way than it would be written now; empty if nothing."""
     now = json.loads(json.dumps(now))  # as the file has it: lists for tuples
     differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    return ", ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differing)
+    shown = {name: [textwrap.shorten(repr(its.get(name)), 80) for its in (before, now)] for name in differing}
+    return ", ".join(f"{name} was {was}, now {its}" for name, (was, its) in shown.items())

@@ -108,7 +108,9 @@ def test_what_tuning_chose_is_what_is_trained_with(budget: Path, capsys: pytest.
     assert stages("tuned") == ["tune given", "tune plain", *stages("trained")]
 
 
-def test_a_retraining_stopped_at_its_beginning_is_resumed(budget: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retraining_stopped_at_its_beginning_is_resumed(
+    budget: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("a.json").write_text(json.dumps({"0.layers.1.conv": {"kernel_size": [3, 5], "dilation": [1, 1]}}))
     Path("h.json").write_text(json.dumps({"given": {"lr": 0.02}}))
     write = RunFolder.write_json
@@ -125,6 +127,9 @@ def test_a_retraining_stopped_at_its_beginning_is_resumed(budget: Path, monkeypa
     assert not Path("run/architecture.json").exists()
     for name in ("a.json", "h.json"):
         Path(name).unlink()  # the folder knows them
+    for verb in ("run", "search"):
+        assert main([verb, "--resume", "run"]) == 1
+        assert "the run in run was given its architecture: dash-search retrain --resume run." in capsys.readouterr().err
     call("retrain --resume run")
     assert read_json(Path("run/architecture.json")) == {"0.layers.1.conv": {"kernel_size": [3, 5], "dilation": [1, 1]}}
     assert outcome("run")["hyperparameters"] == {"given": {"lr": 0.02, "weight_decay": 5e-4, "momentum": 0.9}}
@@ -213,6 +218,9 @@ def test_the_same_in_python(problem: Problem, tmp_path: Path) -> None:
     assert set(dict(dk.apply_architecture(Problem.small().model, architecture).named_modules())) > set(architecture)
     went_on = search(problem.model, problem.train, problem.valid, TINY, resume=True, test=problem.test, **arguments)
     assert went_on.scores == whole.scores
+    arguments |= {"run_dir": tmp_path / "noted", "final_model": Problem.small().model, "remarks": ["noted"]}
+    search_architecture(problem.model, problem.train, problem.valid, TINY, **arguments)
+    search(problem.model, problem.train, problem.valid, TINY, resume=True, **arguments)
     values = {"searched": {"lr": 0.05}, "plain": {"lr": 0.05}}
     given = run(problem, tmp_path / "given", architecture=architecture, hyperparameters=values)
     same = run(problem, tmp_path / "same", TINY.model_copy(update={"lr": 0.05}), architecture=architecture)

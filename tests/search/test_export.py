@@ -105,6 +105,40 @@ def test_what_torch_cannot_trace_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Two(nn.Module):
+    """Returns two results."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x
+
+
+class Largest(nn.Module):
+    """Returns whole numbers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.argmax(1)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Two(), "the network returns tuple: it must return one tensor"),
+        (Largest(), "the network returns torch.int64: it must return one tensor of real floating point"),
+        (nn.Linear(7, 2), r"the network fails on inputs \(2, 3\): RuntimeError"),
+    ],
+)
+def test_networks_that_no_program_can_stand_for(network: nn.Module, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=message):
+        export_program(network, torch.randn(2, 3), tmp_path / "network.pt2")
+
+
+def test_no_other_file_is_touched(tmp_path: Path) -> None:
+    beside = tmp_path / "network.tmp"
+    beside.write_text("mine")
+    export_program(nn.Linear(3, 2), torch.randn(2, 3), tmp_path / "network.pt2")
+    assert beside.read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_program_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(network: nn.Module) -> nn.Module:
         return nn.Sequential(with_torch_convolutions(network), nn.Hardtanh(-1.0, 1.0))

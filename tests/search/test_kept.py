@@ -77,6 +77,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, "holds no finished run: it has no result.json"),
     "result no JSON": (lambda folder: (folder / "result.json").write_text("{"), "result.json is missing or damaged"),
     "result without scores": (edited("result.json", lambda result: {**result, "scores": 3}), "it holds no scores"),
+    "result of no network": (edited("result.json", lambda result: {**result, "scores": {}}), "it holds no scores"),
     "no weights": (
         lambda folder: (folder / "searched.pt").unlink(),
         "searched.pt is missing, damaged, or does not fit",
@@ -107,6 +108,31 @@ def test_damage_is_told_in_a_sentence(
     assert main(["test", str(folder)]) == 1
     said = capsys.readouterr().err
     assert message in said and said.startswith("dash-search: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["test", "export --out network.pt2"])
+def test_an_engine_that_cannot_run_here_is_told(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DASH_KERNELS_ENGINE", "cuda")
+    assert main([*verb.split(), str(finished)]) == 1
+    said = capsys.readouterr().err
+    assert 'engine "cuda" cannot run' in said and said.startswith("dash-search: ") and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_device_takes_no_engine_of_the_run(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    edited("config.json", lambda config: {**config, "engine": "cuda"})(folder)
+    assert main(["test", str(folder), "--device", "cpu"]) == 0
+
+
+def test_remarks_that_are_none_are_told(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    edited("result.json", lambda result: {**result, "remarks": None})(folder)
+    assert main(["report", str(folder)]) == 1
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_other_data_are_told(finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

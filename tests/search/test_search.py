@@ -183,6 +183,10 @@ def test_folders_are_never_mixed(problem: Problem, tmp_path: Path) -> None:
         run(problem, tmp_path / "run")
     with pytest.raises(RunFolderError, match="seed was 0, now 1"):
         run(problem, tmp_path / "run", TINY.model_copy(update={"seed": 1}), resume=True)
+    settings = tmp_path / "run" / "config.json"
+    older = {name: value for name, value in json.loads(settings.read_text()).items() if name != "mixture"}
+    settings.write_text(json.dumps(older))  # begun before there was this setting
+    run(problem, tmp_path / "run", resume=True)
     with pytest.raises(RunFolderError, match="holds no run"):
         run(problem, tmp_path / "other", resume=True)
 

@@ -14,7 +14,7 @@ from . import functional
 from .conv import AnyConv
 from .engines import ENGINES, resolve
 from .export import candidate_conv, same_padding, summed_conv
-from .space import Candidate, SearchSpace
+from .space import Candidate, SearchSpace, shared
 
 MIXTURES = ("gumbel", "softmax")
 
@@ -63,7 +63,7 @@ class MixedConvNd(nn.Module):
         if dtype not in check.DTYPES:
             raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, check.DTYPES))}.")
 
-        self.space = SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations)
+        self.space = shared(SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations))
         self.candidates: tuple[Candidate, ...] = self.space.candidates(self.ndim)
         self.stride = check.per_axis("stride", stride, self.ndim)
         check.lattice(

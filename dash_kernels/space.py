@@ -87,6 +87,15 @@ class SearchSpace:
     def __len__(self) -> int:
         return len(self.kernel_sizes) * len(self.dilations)
 
+    def __deepcopy__(self, memo: object) -> SearchSpace:
+        return self  # nothing in it changes
+
+
+@functools.lru_cache(maxsize=256)
+def shared(space: SearchSpace) -> SearchSpace:
+    """One object for all equal spaces: ``torch.compile`` compiles a layer anew for every other object."""
+    return space
+
 
 def whole(name: str, value: object, least: int = 1) -> int:
     """``value`` as an int, if it is a whole number of at least ``least``: an int or what counts as one, but no bool."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The layers under torch's transformations: compile, export, autocast, checkpoint."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,12 @@ def test_graphs_of_a_gpu_leave_the_operators_out():
 
 
 class TestCompile:
+    def test_many_layers_are_compiled_one_by_one(self):
+        """As blocks of a model often are: torch stops at eight versions of one function."""
+        torch._dynamo.reset()
+        for layer in [build() for _ in range(10)] + [copy.deepcopy(build())]:
+            torch.compile(layer, backend="eager", fullgraph=True)(torch.randn(2, 3, 5, 5))
+
     def test_one_graph_serves_every_batch_size(self):
         layer, counter = build(), CompileCounterWithBackend("aot_eager")
         compiled = torch.compile(layer, fullgraph=True, backend=counter)

@@ -27,12 +27,14 @@ class Verb:
 
     Attributes:
         does: For the help.
-        takes: Files that it needs, and those that it may be given, as the help shows them after TASK.
+        architecture: Whether it needs ``--architecture``.
+        hyperparameters: Whether it may be given ``--hyperparameters``.
         next: The words that go on with what it found, {0} for its folder.
     """
 
     does: str
-    takes: str = ""
+    architecture: bool = False
+    hyperparameters: bool = False
     next: str = ""
 
 
@@ -45,11 +47,11 @@ STAGED = {
     ),
     TUNE: Verb(
         "choose hyper-parameters for an architecture by short trials",
-        "--architecture FILE",
-        "retrain --config {0}/config.json --architecture {0}/architecture.json "
+        architecture=True,
+        next="retrain --config {0}/config.json --architecture {0}/architecture.json "
         "--hyperparameters {0}/hyperparameters.json",
     ),
-    RETRAIN: Verb("retrain and test an architecture", "--architecture FILE [--hyperparameters FILE]"),
+    RETRAIN: Verb("retrain and test an architecture", architecture=True, hyperparameters=True),
 }
 
 
@@ -61,7 +63,8 @@ def add_staged(verbs: Any) -> None:
 
 def _parser_of(name: str) -> dict[str, Any]:
     """How the parser of a verb is made."""
-    what = f"TASK {STAGED[name].takes}".rstrip()
+    verb = STAGED[name]
+    what = "TASK" + " --architecture FILE" * verb.architecture + " [--hyperparameters FILE]" * verb.hyperparameters
     return {
         "add_help": False,  # the help shows the defaults of the task, which is known after parsing
         "allow_abbrev": False,
@@ -81,10 +84,10 @@ def _add_options(parser: argparse.ArgumentParser, name: str, defaults: RunConfig
     )
     parser.add_argument("-h", "--help", action="store_true", help="show this text, with TASK its defaults")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON file of settings; flags go before it")
-    if "--architecture" in STAGED[name].takes:
+    if STAGED[name].architecture:
         text = "architecture.json of a run, or a file like it: JSON of layer names, kernel sizes and dilations"
         parser.add_argument("--architecture", type=Path, metavar="FILE", help=text)
-    if "--hyperparameters" in STAGED[name].takes:
+    if STAGED[name].hyperparameters:
         text = "hyperparameters.json of a run, or a file like it: JSON of networks and their values; nothing is tuned"
         parser.add_argument("--hyperparameters", type=Path, metavar="FILE", help=text)
     folder = parser.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dash_search import DataError, Result, core
+from dash_search import DataError, Result, opened
 from dash_search.data.images import moved_and_mirrored
 from dash_search.stages import tune
 from dash_search.tasks import TASKS
@@ -91,7 +91,7 @@ def test_the_paper_tunes_on_the_split_of_the_benchmark(
         judged.append([loader.dataset.images.tolist() for loader in (job.train, job.valid)])
         return tune(job, *arguments, **options)
 
-    monkeypatch.setattr(core, "tune", noted)
+    monkeypatch.setattr(opened, "tune", noted)
     result = run_tiny("cifar100", "paper", tune="short")
     clean: Any = TASKS["cifar100"].load([FILE.path()])
     assert judged == [[part.images.tolist() for part in (clean.train, clean.valid)]]

@@ -132,7 +132,7 @@ def test_run_resume_and_report(digits: WheelFile, tmp_path: Path) -> None:
     resumed = call(str(launcher), "retrain", "--resume", str(second))
     assert resumed.returncode == 0, resumed.stderr
     searched = call(str(launcher), "run", "--resume", str(second))
-    assert searched.returncode == 1 and "given architecture was" in searched.stderr
+    assert searched.returncode == 1 and "was given its architecture: dash-search retrain" in searched.stderr
 
 
 def test_ctrl_c_leaves_a_consistent_folder(digits: WheelFile, tmp_path: Path) -> None:

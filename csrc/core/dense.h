@@ -136,7 +136,6 @@ struct DenseTransfer {
   // frequencies; `at` counts groups.
   void transform_weights(const Workspace& w, Worker& worker, const Unit& unit, int64_t group, int64_t k0, int64_t count,
                          int64_t at) const {
-    const int sign = forward ? 1 : -1;
     const Tile columns = weights_tile();
     const auto out = [&](int64_t tile, int64_t member) {
       const int64_t offset = (at * tiles + tile) * columns.size + member * columns.member;
@@ -148,7 +147,7 @@ struct DenseTransfer {
       if (to.series) {
         series_weights(worker, unit, alias, weights, count, out(0, alias * count));
       } else if (aliases == 1) {
-        worker.tap_column.set_frequencies(unit.frequency, 1, sign);
+        worker.tap_column.set_frequencies(unit.frequency, 1);
         for (int64_t k = 0; k < count; ++k) {
           const Output<T> partner = out(1, k);
           worker.tap_column.spectra(weights + k * taps.count(), out(0, k), unit.count > 1 ? &partner : nullptr);
@@ -156,30 +155,44 @@ struct DenseTransfer {
       } else {
         for (int64_t i = 0; i < unit.count; ++i) {
           const int64_t f = alias_of(unit.frequency[i], alias);
-          worker.tap_column.set_frequencies(&f, 1, sign);
+          worker.tap_column.set_frequencies(&f, 1);
           for (int64_t k = 0; k < count; ++k)
             worker.tap_column.spectra(weights + k * taps.count(), out(i, alias * count + k), nullptr);
         }
       }
     }
   }
-  // Pairs of a strided series do not fold onto pairs: there the partners are computed for nothing.
   void series_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
                       const Output<T>& first_member) const {
+    if (aliases > 1) return strided_series_weights(worker, unit, alias, weights, count, first_member);
+    worker.tap_column.set_unit(unit);
+    if (to.lanes_are_batch)
+      unit_weights<Output<T>::factors>(worker, unit, weights, count, first_member);
+    else
+      unit_weights<Output<T>::values>(worker, unit, weights, count, first_member);
+  }
+  template <int kForm>
+  void unit_weights(const Worker& worker, const Unit& unit, const Vec<T>* weights, int64_t count,
+                    const Output<T>& first_member) const {
+    const TapColumn<T> column = worker.tap_column;
+    for (int64_t k = 0; k < count; ++k)
+      column.template unit_spectra<kForm>(weights + k * taps.count(), unit, Maps<T>::shifted(first_member, k));
+  }
+  // Units of a strided series do not fold onto units, nor pairs onto pairs: partners are computed for nothing.
+  void strided_series_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
+                              const Output<T>& first_member) const {
     constexpr int kPairs = TapColumn<T>::kPairs;
-    const int64_t step = aliases == 1 ? 2 : 1;
-    for (int64_t first = 0; first < unit.count; first += step * kPairs) {
+    for (int64_t first = 0; first < unit.count; first += kPairs) {
       int64_t f[kPairs];
       for (int64_t i = 0; i < kPairs; ++i)
-        f[i] = alias_of(unit.frequency[smaller(first + step * i, unit.count - 1)], alias);
-      worker.tap_column.set_frequencies(f, kPairs, forward ? 1 : -1);
-      const int64_t slots = smaller(unit.count - first, step * kPairs);
+        f[i] = alias_of(unit.frequency[smaller(first + i, unit.count - 1)], alias);
+      worker.tap_column.set_frequencies(f, kPairs);
       for (int64_t k = 0; k < count; ++k) {
         Cx<T> spectrum[2 * kPairs];
-        worker.tap_column.series_spectra(weights + k * taps.count(), spectrum);
+        worker.tap_column.pair_spectra(weights + k * taps.count(), spectrum);
         const Output<T> out = Maps<T>::shifted(first_member, first * first_member.stride + k);
-        for (int64_t i = 0; i < slots; ++i)
-          put_in_form(out, height, i, spectrum[2 / step * i]);
+        for (int64_t i = 0; i < smaller(unit.count - first, kPairs); ++i)
+          put_in_form(out, height, i, spectrum[2 * i]);
       }
     }
   }

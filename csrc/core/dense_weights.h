@@ -74,9 +74,6 @@ struct DenseWeightGrad {
     return w;
   }
 
-  // The half spectrum stands for both halves.
-  T weight_of(int64_t f) const { return f == 0 || 2 * f == full_cols.n ? T(1) : T(2); }
-
   // Products of one frequency of maps, or of all of a unit of series: visit(group, input channel, product).
   template <class Visit>
   void multiply(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, const Visit& visit) const {
@@ -114,13 +111,9 @@ struct DenseWeightGrad {
   }
 
   void add_series(const Workspace& w, Worker& worker, const Unit& unit) const {
-    constexpr int kPairs = TapColumn<T>::kPairs;
-    worker.tap_column.set_pairs(unit.frequency, unit.count, -1);
+    worker.tap_column.set_unit(unit);
     multiply(w, worker, unit.frequency, unit.count, [&](int64_t i, const Cx<T>* product) {
-      Cx<T> side[2][kPairs] = {};
-      for (int64_t k = 0; k < unit.count; ++k)
-        side[k % 2][k / 2] = scaled(product[k], weight_of(unit.frequency[k]));
-      if (taps.rows) worker.tap_column.template add_row<kPairs>(0, side[0], side[1], worker.partial + i * taps.count());
+      worker.tap_column.add_unit(unit, product, worker.partial + i * taps.count());
     });
   }
 
@@ -129,26 +122,26 @@ struct DenseWeightGrad {
       Cx<T>* const rows = worker.rows_of_taps[tile];
       if (tile < unit.count) {
         multiply(w, worker, unit.frequency + tile, 1, [&](int64_t i, const Cx<T>* product) {
-          worker.tap_column.rows_of(product, weight_of(unit.frequency[tile]), rows + i * taps.rows);
+          worker.tap_column.rows_of(product, unit.frequency[tile], rows + i * taps.rows);
         });
       } else {
         for (int64_t i = 0; i < out.groups() * width * taps.rows; ++i)
           rows[i] = {Vec<T>{}, Vec<T>{}};
       }
     }
-    worker.tap_column.set_frequencies(unit.frequency, 1, -1);
+    worker.tap_column.set_frequencies(unit.frequency, 1);
     for (int64_t i = 0; i < out.groups() * width; ++i) {
       const int64_t at = i * taps.rows;
       for (int64_t r = 0; r < taps.rows; ++r)
-        worker.tap_column.template add_row<1>(r, worker.rows_of_taps[0] + at + r, worker.rows_of_taps[1] + at + r,
-                                              worker.partial + i * taps.count());
+        worker.tap_column.template add_row<1, 1>(r, worker.rows_of_taps[0] + at + r, worker.rows_of_taps[1] + at + r,
+                                                 worker.partial + i * taps.count());
     }
   }
 
   void store_gradient(const Workspace& w, int64_t group_of_channels, T* result, bool add,
                       const Workers& workers) const {
     T* const to = result + group_of_channels * out.channels * width * problem.num_taps;
-    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     parallel_shares(workers, out.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count();

@@ -65,7 +65,8 @@ struct Depthwise {
   // Spectra of weights, one per pattern and multiple: columns in the order of a half spectrum, or of all frequencies
   // where a product visits them all.
   Columns weight_columns() const {
-    return series() ? Columns{Unit::kSeriesPairs, 2, Maps<T>::kSeriesUnit, 1} : Columns{1, 0, 2 * column(), column()};
+    const PairOrder order = side(false).order();
+    return series() ? Columns{order, 2, Maps<T>::kSeriesUnit, 1} : Columns{order, 0, 2 * column(), column()};
   }
   int64_t weight_at(int64_t f) const { return strided_rows() ? f * column() : weight_columns().at(f, full_cols.n / 2); }
   int64_t spectrum_size() const {
@@ -126,42 +127,39 @@ struct Depthwise {
 
   void transform_weights(const T* weight, bool forward, const Workspace& w, const Workers& workers) const {
     const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
-    const int sign = forward ? 1 : -1;
     parallel_shares(workers, patterns * multiplier, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& worker = w.workers[piece];
-      worker.tap_column.prepare(sign);
+      worker.tap_column.prepare(forward ? 1 : -1);
       for (int64_t i = begin; i < end; ++i) {
         load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier),
                   scale, worker.taps_in_lanes, worker.tap_row);
         Cx<T>* const spectrum = w.weights + i * spectrum_size();
         if (strided_rows())
-          transform_all_frequencies(worker, sign, spectrum);
+          transform_all_frequencies(worker, spectrum);
         else
-          transform_units(worker, sign, spectrum);
+          transform_units(worker, spectrum);
       }
     });
   }
-  void transform_all_frequencies(Worker& worker, int sign, Cx<T>* spectrum) const {
+  void transform_all_frequencies(Worker& worker, Cx<T>* spectrum) const {
     for (int64_t f = 0; f < full_cols.n; ++f) {
-      worker.tap_column.set_frequencies(&f, 1, sign);
+      worker.tap_column.set_frequencies(&f, 1);
       worker.tap_column.spectra(worker.taps_in_lanes, Output<T>::to_values(spectrum + weight_at(f), full_rows.n),
                                 nullptr);
     }
   }
-  void transform_units(Worker& worker, int sign, Cx<T>* spectrum) const {
+  void transform_units(Worker& worker, Cx<T>* spectrum) const {
     const Maps<T> in = side(false);
     for (int64_t u = 0; u < in.units(); ++u) {
       const Unit unit = in.unit(u);
       Cx<T>* const to = spectrum + weight_at(unit.frequency[0]);
       if (series()) {
-        Cx<T> values[2 * Unit::kSeriesPairs];
-        worker.tap_column.set_pairs(unit.frequency, unit.count, sign);
-        worker.tap_column.series_spectra(worker.taps_in_lanes, values);
-        for (int64_t i = 0; i < unit.count; ++i)
-          to[i] = values[i];
+        worker.tap_column.set_unit(unit);
+        worker.tap_column.template unit_spectra<Output<T>::values>(worker.taps_in_lanes, unit,
+                                                                   Output<T>::to_values(to, unit.count));
       } else {
         const Output<T> partner = Output<T>::to_values(to + column(), full_rows.n);
-        worker.tap_column.set_frequencies(unit.frequency, 1, sign);
+        worker.tap_column.set_frequencies(unit.frequency, 1);
         worker.tap_column.spectra(worker.taps_in_lanes, Output<T>::to_values(to, full_rows.n),
                                   unit.count > 1 ? &partner : nullptr);
       }

@@ -115,7 +115,7 @@ struct DepthwiseWeightGrad : Depthwise<T> {
         carry<T>(partial, taps.count(), gradient);
       }
     });
-    const T scale = static_cast<T>(1.0 / (2.0 * static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
+    const T scale = static_cast<T>(1.0 / (static_cast<double>(full_rows.n) * static_cast<double>(full_cols.n)));
     for (int64_t i = 0; i < channels * multiplier * problem.num_taps; ++i)
       weight_gradient[i] = T(0);
     for (int64_t pattern = 0; pattern < patterns; ++pattern) {
@@ -128,11 +128,9 @@ struct DepthwiseWeightGrad : Depthwise<T> {
     }
   }
   void add_unit(const Unit& unit, const Cx<T>* products, int64_t pieces, Worker& worker, Vec<T>* gradient) const {
-    constexpr int kPairs = TapColumn<T>::kPairs;
-    Cx<T> side[2][kPairs] = {};
+    Cx<T> of_series[2 * Unit::kSeriesPairs];
     for (int64_t i = 0; i < unit.count; ++i) {
       const int64_t f = unit.frequency[i];
-      const T weight = f == 0 || 2 * f == full_cols.n ? T(1) : T(2);  // the half spectrum stands for both halves
       Cx<T>* const sum = worker.a;
       for (int64_t y = 0; y < full_rows.n; ++y) {
         sum[y] = products[weight_at(f) + y];
@@ -140,20 +138,19 @@ struct DepthwiseWeightGrad : Depthwise<T> {
           sum[y] = sum[y] + products[other * weight_size() + weight_at(f) + y];
       }
       if (series())
-        side[i % 2][i / 2] = scaled(sum[0], weight);
+        of_series[i] = sum[0];
       else
-        worker.tap_column.rows_of(sum, weight, worker.rows_of_taps[i]);
+        worker.tap_column.rows_of(sum, f, worker.rows_of_taps[i]);
     }
     if (series()) {
-      worker.tap_column.set_pairs(unit.frequency, unit.count, -1);
-      if (taps.rows) worker.tap_column.template add_row<kPairs>(0, side[0], side[1], gradient);
-      return;
+      worker.tap_column.set_unit(unit);
+      return worker.tap_column.add_unit(unit, of_series, gradient);
     }
     for (int64_t r = 0; unit.count == 1 && r < taps.rows; ++r)
       worker.rows_of_taps[1][r] = {Vec<T>{}, Vec<T>{}};
-    worker.tap_column.set_frequencies(unit.frequency, 1, -1);
+    worker.tap_column.set_frequencies(unit.frequency, 1);
     for (int64_t r = 0; r < taps.rows; ++r)
-      worker.tap_column.template add_row<1>(r, worker.rows_of_taps[0] + r, worker.rows_of_taps[1] + r, gradient);
+      worker.tap_column.template add_row<1, 1>(r, worker.rows_of_taps[0] + r, worker.rows_of_taps[1] + r, gradient);
   }
 };
 

@@ -9,14 +9,6 @@
 namespace dash {
 namespace DASH_ISA {
 
-// Row frequencies that are treated together, a pair (f, n / 2 - f) of a map or some pairs of series, in the order in
-// which their columns stand. The last frequency of all may lack a partner.
-struct Unit {
-  static constexpr int64_t kSeriesPairs = 4;
-  int64_t count;
-  int64_t frequency[2 * kSeriesPairs];
-};
-
 // How what one product takes stands together: rows are frequencies, members the vectors of one side. The columns of
 // maps stay whole, as transforms write them; of series, the members of a frequency do, as the product reads them. Odd
 // steps keep what is strided from falling into one cache set.
@@ -45,27 +37,18 @@ struct Maps {
   int64_t members() const { return lanes_are_batch ? channels : batch; }
   int64_t vectors() const { return groups() * members(); }
   int64_t half() const { return cols->n / 2; }
-  int64_t pairs() const { return half() / 2 + 1; }
-  int64_t pairs_per_unit() const { return series ? Unit::kSeriesPairs : 1; }
-  int64_t units() const { return ceil_div(pairs(), pairs_per_unit()); }
-  Unit unit(int64_t index) const {
-    Unit unit{0, {}};
-    const int64_t end = smaller(pairs(), (index + 1) * pairs_per_unit());
-    for (int64_t g = index * pairs_per_unit(); g < end; ++g) {
-      unit.frequency[unit.count++] = g;
-      if (2 * g < half()) unit.frequency[unit.count++] = half() - g;
-    }
-    return unit;
-  }
+  PairOrder order() const { return series ? PairOrder::of_series(cols->n) : PairOrder::of_maps(cols->n); }
+  int64_t units() const { return order().units(); }
+  Unit unit(int64_t index) const { return order().unit(index); }
 
   // A map's columns stand together. A series has one number per column: there a unit of all series does.
   static constexpr int64_t kSeriesUnit = 2 * Unit::kSeriesPairs + 1;
   Columns columns() const {
     const int64_t column = odd_stride(size[0]);
-    return series ? Columns{Unit::kSeriesPairs, 2, vectors() * kSeriesUnit, 1} : Columns{1, 0, 2 * column, column};
+    return series ? Columns{order(), 2, vectors() * kSeriesUnit, 1} : Columns{order(), 0, 2 * column, column};
   }
-  int64_t first_column(int64_t vector) const { return vector * (series ? kSeriesUnit : pairs() * columns().block); }
-  int64_t spectrum_size() const { return series ? units() * columns().block : vectors() * pairs() * columns().block; }
+  int64_t first_column(int64_t vector) const { return vector * (series ? kSeriesUnit : units() * columns().block); }
+  int64_t spectrum_size() const { return (series ? 1 : vectors()) * units() * columns().block; }
   // Bytes of the spectra if no lane were wasted.
   int64_t bytes() const { return batch * channels * size[0] * (half() + 1) * 2 * static_cast<int64_t>(sizeof(T)); }
   int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }

@@ -140,19 +140,21 @@ template const LengthPlan<double>& length_plan<double>(int64_t);
 
 SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
   struct Tap {
-    int64_t row, odd, distance;  // modulo the length, columns d and -d are as far from 0
+    int64_t row, residue, distance;  // modulo the length, columns d and -d are as far from 0
     bool is_minus;
     int64_t stored;
-    std::tuple<int64_t, int64_t, int64_t> place() const { return {row, odd, distance}; }
+    std::tuple<int64_t, bool, int64_t, int64_t> place() const { return {row, distance % 2, residue, distance}; }
   };
   const int64_t length = problem.length[1];
+  const bool in_octets = problem.length[0] == 1 && length % 8 == 0;
   std::vector<Tap> order;
   for (int64_t t = 0; t < problem.num_taps; ++t) {
     if (!reaches(problem, offsets + 2 * t)) continue;
     const int64_t column = modulo(offsets[2 * t + 1], length);
-    const bool is_minus = 2 * column > length;
-    const int64_t row = modulo(offsets[2 * t], problem.length[0]);
-    order.push_back({row, column % 2, is_minus ? length - column : column, is_minus, t});
+    // Of octets the residues 5 to 7 are those of the opposite columns, which take their place.
+    const bool is_minus = in_octets ? column % 8 > 4 || (column % 4 == 0 && 2 * column > length) : 2 * column > length;
+    const int64_t row = modulo(offsets[2 * t], problem.length[0]), distance = is_minus ? length - column : column;
+    order.push_back({row, in_octets ? distance % 8 : 0, distance, is_minus, t});
   }
   std::stable_sort(order.begin(), order.end(), [](const Tap& a, const Tap& b) { return a.place() < b.place(); });
   for (auto tap = order.begin(); tap != order.end();) {
@@ -163,6 +165,8 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
     }
     // Those at one distance, of which there are more than two where offsets repeat.
     size_t next[2] = {plus_.size(), plus_.size()};  // pair for the next plus, the next minus
+    const int64_t residue = tap->residue;
+    if (residue_end_[residue] == 0) residue_start_[residue] = static_cast<int64_t>(plus_.size());
     for (const auto place = tap->place(); tap != order.end() && tap->place() == place; ++tap) {
       const size_t pair = next[tap->is_minus]++;
       if (pair == plus_.size()) {
@@ -172,7 +176,8 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
       }
       (tap->is_minus ? minus_ : plus_)[pair] = tap->stored;
     }
-    if (!(tap - 1)->odd) row_middle_.back() = static_cast<int64_t>(plus_.size());
+    residue_end_[residue] = static_cast<int64_t>(plus_.size());
+    if ((tap - 1)->distance % 2 == 0) row_middle_.back() = static_cast<int64_t>(plus_.size());
   }
   row_start_.push_back(static_cast<int64_t>(plus_.size()));
 }
@@ -185,7 +190,9 @@ TapList SortedTaps::list() const {
           col_pos_.data(),
           row_start_.data(),
           row_middle_.data(),
-          row_pos_.data()};
+          row_pos_.data(),
+          residue_start_,
+          residue_end_};
 }
 
 void check_problem(const ConvProblem& problem, const int64_t* offsets) {

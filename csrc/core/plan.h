@@ -24,6 +24,7 @@ class SortedTaps {
 
  private:
   std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_middle_, row_pos_;
+  int64_t residue_start_[5] = {}, residue_end_[5] = {};
 };
 
 // Throws std::invalid_argument with one sentence unless the kernels can run the problem exactly (a last guard: Python

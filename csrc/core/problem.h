@@ -30,6 +30,8 @@ struct TapList {
   const int64_t* row_start;   // [rows + 1], into the pairs
   const int64_t* row_middle;  // [rows]: where a row's odd column offsets begin, behind the even ones
   const int64_t* row_pos;     // [rows]
+  // Of one row whose length 8 divides: where the pairs at distances q modulo 8, q = 0 to 4, begin and end (octets.h).
+  const int64_t *residue_start, *residue_end;
 
   int64_t count() const { return 2 * pairs; }  // even and odd part of every pair
 };

@@ -4,6 +4,7 @@
 // if they were those half spectra, and the inverse transform returns a and b, so nothing ever untangles them.
 #pragma once
 #include "fft.h"
+#include "order.h"
 
 namespace dash {
 namespace DASH_ISA {
@@ -16,11 +17,12 @@ inline int64_t odd_stride(int64_t n) {
   return n | 1;
 }
 
-// Where the columns of one half spectrum of n / 2 + 1 frequencies stand: pair g is the columns of g and of n / 2 - g,
-// `side` apart; `per_block` pairs stand `pair` apart, the next ones a block further on.
+// Where the columns of one half spectrum of n / 2 + 1 frequencies stand: those of a pair g and n / 2 - g `side` apart,
+// pairs of a unit `pair` apart, units a block apart.
 struct Columns {
-  int64_t per_block, pair, block, side;
-  int64_t near(int64_t g) const { return g / per_block * block + g % per_block * pair; }
+  PairOrder order;
+  int64_t pair, block, side;
+  int64_t near(int64_t g) const { return order.unit_of(g) * block + order.slot_of(g) * pair; }
   int64_t at(int64_t f, int64_t half) const { return 2 * f <= half ? near(f) : near(half - f) + side; }
 };
 

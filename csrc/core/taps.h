@@ -5,6 +5,7 @@
 // adjoint reads gradients at the taps alone.
 #pragma once
 #include "fft.h"
+#include "octets.h"
 
 namespace dash {
 namespace DASH_ISA {
@@ -15,21 +16,31 @@ inline int64_t modulo_of_product(int64_t a, int64_t b, int64_t n) {
   return static_cast<uint32_t>(a * b) % static_cast<uint32_t>(n);
 }
 
-// What one worker needs to transform columns of weights, at kPairs pairs of row frequencies at a time.
+// What one worker needs to transform columns of weights, at a pair of row frequencies of maps or a unit of those of
+// series at a time.
 template <class T>
 struct TapColumn {
-  static constexpr int kPairs = 4;  // of a series; maps are treated one pair at a time
+  static constexpr int kPairs = Unit::kSeriesPairs;
 
   TapList taps;
+  bool in_octets;             // units of series are, not pair by pair
+  int sign;                   // sums run over exp(sign 2 pi i f offset / length)
   const LengthPlan<T>* rows;  // transform along a column, of length[0]
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
-  T* twiddle;                 // [tap pair][frequency pair] of (cos, sin) of 2 pi f offset / length[1]
+  T* twiddle;                 // [tap pair][frequency pair] of (cos, sin) of sign 2 pi f offset / length[1]
   int64_t* row_at;            // [row of taps]: where it enters the transform
   Cx<T>* column[2];           // [length[0]] for f and n / 2 - f: zero but where rows of taps are
   Cx<T>* buffer;              // [2 length[0]]
 
+  // Eight sums of each pair of taps are 3.5 then, but there are those of the residues' sums.
+  static bool is_octet_worth_it(const TapList& taps, int64_t length) {
+    constexpr int64_t kFewPairs = 20;
+    return PairOrder::of_series(length).eighth && taps.pairs > kFewPairs;
+  }
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
-    TapColumn made{taps, &rows, &cols, nullptr, nullptr, {nullptr, nullptr}, nullptr};
+    TapColumn made{
+        taps,   rows.n == 1 && is_octet_worth_it(taps, cols.n), 1, &rows, &cols, nullptr, nullptr, {nullptr, nullptr},
+        nullptr};
     made.twiddle = arena.take<T>(2 * taps.pairs * (rows.n == 1 ? kPairs : 1));
     made.row_at = arena.take<int64_t>(taps.rows);
     made.column[0] = arena.take<Cx<T>>(rows.n);
@@ -38,34 +49,37 @@ struct TapColumn {
     return made;
   }
 
-  // Sums run over exp(sign 2 pi i f offset / length).
-  void prepare(int sign) {
+  void prepare(int sign_of_sums) {
+    sign = sign_of_sums;
     for (int64_t y = 0; y < rows->n; ++y)
       column[0][y] = column[1][y] = {Vec<T>{}, Vec<T>{}};
     for (int64_t r = 0; r < taps.rows; ++r)
       row_at[r] = sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r];
   }
   // The frequencies f[0], ..., f[count - 1], each of which stands for its pair.
-  void set_frequencies(const int64_t* f, int count, int sign) {
+  void set_frequencies(const int64_t* f, int count) { set_twiddles(f, count, sign); }
+  void set_twiddles(const int64_t* f, int count, int sign_of_sines) {
     for (int64_t t = 0; t < taps.pairs; ++t) {
       for (int i = 0; i < count; ++i) {
         const T* root = cols->root + 2 * modulo_of_product(f[i], taps.col_pos[t], cols->n);
         twiddle[2 * (t * count + i)] = root[0];
-        twiddle[2 * (t * count + i) + 1] = sign < 0 ? -root[1] : root[1];
+        twiddle[2 * (t * count + i) + 1] = sign_of_sines < 0 ? -root[1] : root[1];
       }
     }
   }
 
-  // The same for the pairs of a unit of series, of which the last ones may be missing: then they repeat.
-  void set_pairs(const int64_t* frequency, int64_t count, int sign) {
-    int64_t f[kPairs];
-    for (int64_t i = 0; i < kPairs; ++i)
-      f[i] = frequency[smaller(2 * i, (count - 1) / 2 * 2)];
-    set_frequencies(f, kPairs, sign);
+  // The same for a unit of series; any frequency will do where a pair is missing.
+  void set_unit(const Unit& unit) {
+    if (in_octets) return set_twiddles(unit.frequency, 1, 1);
+    int64_t f[kPairs] = {};
+    for (int64_t i = 0; i < unit.count; i += 2)
+      f[unit.place[i] / 2] = unit.frequency[i];
+    set_frequencies(f, kPairs);
   }
 
-  // The sums along row r of taps at kCount pairs of frequencies, from even and odd parts w[count].
-  template <int kCount>
+  // The sums along row r of taps at kCount pairs of frequencies, from even and odd parts w[count]; results stand kStep
+  // apart.
+  template <int kCount, int kStep>
   DASH_INLINE void sum_row(const Vec<T>* w, int64_t r, Cx<T>* near, Cx<T>* far) const {
     Vec<T> re[2][kCount] = {}, im[2][kCount] = {};  // of even and of odd offsets
     const int64_t bounds[3] = {taps.row_start[r], taps.row_middle[r], taps.row_start[r + 1]};
@@ -83,32 +97,47 @@ struct TapColumn {
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kCount; ++i) {
-      near[i] = {re[0][i] + re[1][i], im[0][i] + im[1][i]};
-      far[i] = {re[0][i] - re[1][i], im[1][i] - im[0][i]};
+      near[kStep * i] = {re[0][i] + re[1][i], im[0][i] + im[1][i]};
+      far[kStep * i] = {re[0][i] - re[1][i], im[1][i] - im[0][i]};
     }
   }
 
   // Spectra of a map's columns at the frequency set, and at its partner if `partner`.
   void spectra(const Vec<T>* w, const Output<T>& near, const Output<T>* partner) {
     for (int64_t r = 0; r < taps.rows; ++r)
-      sum_row<1>(w, r, column[0] + row_at[r], column[1] + row_at[r]);
+      sum_row<1, 1>(w, r, column[0] + row_at[r], column[1] + row_at[r]);
     fft(rows->complex, Input<T>::of(column[0], rows->n), near, buffer);
     if (partner) fft(rows->complex, Input<T>::of(column[1], rows->n), *partner, buffer);
   }
 
-  // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
-  DASH_INLINE void series_spectra(const Vec<T>* w, Cx<T>* out) const {
-    Cx<T> near[kPairs] = {}, far[kPairs] = {};
-    if (taps.rows) sum_row<kPairs>(w, 0, near, far);
-#pragma GCC unroll 4
-    for (int i = 0; i < kPairs; ++i) {
-      out[2 * i] = near[i];
-      out[2 * i + 1] = far[i];
+  // Spectra of a series at the unit set, in a form of output: result i is that of its frequency i.
+  template <int kForm>
+  DASH_INLINE void unit_spectra(const Vec<T>* w, const Unit& unit, const Output<T>& out) const {
+    Cx<T> all[2 * kPairs];
+    if (!in_octets)
+      pair_spectra(w, all);
+    else if (sign > 0)
+      TapOctets<T>{taps, twiddle}.template spectra<1>(w, all);
+    else
+      TapOctets<T>{taps, twiddle}.template spectra<-1>(w, all);
+    if (unit.count == 2 * kPairs) {
+#pragma GCC unroll 8
+      for (int i = 0; i < 2 * kPairs; ++i)
+        put<T, kForm>(out, 2 * kPairs, i, all[i]);
+    } else {
+      for (int64_t i = 0; i < unit.count; ++i)
+        put<T, kForm>(out, unit.count, i, all[unit.place[i]]);
     }
+  }
+  // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
+  DASH_INLINE void pair_spectra(const Vec<T>* w, Cx<T>* out) const {
+    if (taps.rows) return sum_row<kPairs, 2>(w, 0, out, out + 1);
+    for (int i = 0; i < 2 * kPairs; ++i)
+      out[i] = {Vec<T>{}, Vec<T>{}};
   }
 
   // The adjoint of sum_row: adds to the gradients of even and odd parts; both signs of the exponent are minus.
-  template <int kCount>
+  template <int kCount, int kStep>
   DASH_INLINE void add_row(int64_t r, const Cx<T>* near, const Cx<T>* far, Vec<T>* gradient) const {
     const int64_t bounds[3] = {taps.row_start[r], taps.row_middle[r], taps.row_start[r + 1]};
 #pragma GCC unroll 2
@@ -116,8 +145,9 @@ struct TapColumn {
       Vec<T> re[kCount], im[kCount];
 #pragma GCC unroll 4
       for (int i = 0; i < kCount; ++i) {
-        re[i] = odd ? near[i].re - far[i].re : near[i].re + far[i].re;
-        im[i] = odd ? near[i].im + far[i].im : near[i].im - far[i].im;
+        const Cx<T> above = near[kStep * i], below = far[kStep * i];
+        re[i] = odd ? above.re - below.re : above.re + below.re;
+        im[i] = odd ? above.im + below.im : above.im - below.im;
       }
       for (int64_t t = bounds[odd]; t < bounds[odd + 1]; ++t) {
         const T* const turn = twiddle + 2 * kCount * t;
@@ -133,12 +163,30 @@ struct TapColumn {
     }
   }
 
-  // The inverse transform of one column of products, at the rows of taps alone: kept[r].
-  void rows_of(const Cx<T>* products, T weight, Cx<T>* kept) {
+  // What a frequency of the half spectrum counts in sums over all: the first and the last one have no mirror image.
+  T share_of(int64_t f) const { return f == 0 || 2 * f == cols->n ? T(0.5) : T(1); }
+
+  // The same for the unit of series set, from products[i] of its frequency i.
+  DASH_INLINE void add_unit(const Unit& unit, const Cx<T>* products, Vec<T>* gradient) const {
+    if (unit.count == 2 * kPairs && unit.frequency[0] > 0) return add_full_unit(products, gradient);
+    Cx<T> all[2 * kPairs] = {};
+    for (int64_t i = 0; i < unit.count; ++i)
+      all[unit.place[i]] = scaled(products[i], share_of(unit.frequency[i]));
+    add_full_unit(all, gradient);
+  }
+  DASH_INLINE void add_full_unit(const Cx<T>* products, Vec<T>* gradient) const {
+    if (in_octets)
+      TapOctets<T>{taps, twiddle}.add_spectra(products, gradient);
+    else if (taps.rows)
+      add_row<kPairs, 2>(0, products, products + 1, gradient);
+  }
+
+  // The inverse transform of one column of products of frequency f, at the rows of taps alone: kept[r].
+  void rows_of(const Cx<T>* products, int64_t f, Cx<T>* kept) {
     Cx<T>* const result = column[0];
     fft(rows->complex, Input<T>::of(products, rows->n), Output<T>::to_values(result, rows->n), buffer);
     for (int64_t r = 0; r < taps.rows; ++r)
-      kept[r] = scaled(result[row_at[r]], weight);
+      kept[r] = scaled(result[row_at[r]], share_of(f));
   }
 };
 

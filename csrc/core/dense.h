@@ -23,7 +23,8 @@ struct DenseTransfer {
   const LengthPlan<T>&full_rows, &full_cols;
   int64_t depth, width;         // channels of `from`, channels of `to`
   int64_t aliases;              // row frequencies that fold onto one
-  int64_t tiles;                // of a unit: one per frequency of a map, one for all of a series
+  int64_t run_units;            // units that are treated together
+  int64_t tiles;                // of a run: one per frequency of a map, one per unit of series
   int64_t height, from_height;  // rows of a tile: the frequencies of a column, or of a unit of series
   int64_t depth_block;          // channels of `from` whose weights are transformed at a time
   bool all_weights;             // the weights of all channels of `to` are transformed at once
@@ -32,8 +33,8 @@ struct DenseTransfer {
   DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel = false)
       : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
-        width(to.channels), aliases(full_cols.n / to.cols->n), tiles(to.series ? 1 : 2),
-        height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
+        width(to.channels), aliases(full_cols.n / to.cols->n), run_units(units_per_run<T>(p)),
+        tiles(to.series ? run_units : 2), height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
     const LaneCosts<T> costs(from.batch, depth, width);
     to.lanes_are_batch = !by_channel && costs.by_batch <= costs.by_channel;
@@ -116,9 +117,13 @@ struct DenseTransfer {
 
   int64_t alias_of(int64_t g, int64_t alias) const { return g + alias * to.cols->n; }
 
-  // Tile `tile` of `count` vectors of `from`, at the unit's frequency of that number, or at all of them.
-  void transform_maps(const Workspace& w, const Worker& worker, const Unit& unit, int64_t tile, int64_t first,
+  const Unit& unit_of(const Run& run, int64_t tile) const { return run.unit[to.series ? tile : 0]; }
+  int64_t tiles_of(const Run& run) const { return to.series ? run.count : run.unit[0].count; }
+
+  // Tile `tile` of `count` vectors of `from`.
+  void transform_maps(const Workspace& w, const Worker& worker, const Run& run, int64_t tile, int64_t first,
                       int64_t count, int64_t at) const {
+    const Unit& unit = unit_of(run, tile);
     const Tile columns = maps_tile();
     for (int64_t alias = 0; alias < aliases; ++alias) {
       int64_t f[2 * Unit::kSeriesPairs];
@@ -132,10 +137,10 @@ struct DenseTransfer {
     }
   }
 
-  // The tiles of weights of kLanes channels of `to` and `count` channels of `from` from k0 on, at all of the unit's
-  // frequencies; `at` counts groups.
-  void transform_weights(const Workspace& w, Worker& worker, const Unit& unit, int64_t group, int64_t k0, int64_t count,
+  // The tiles of weights of kLanes channels of `to` and `count` channels of `from` from k0 on; `at` counts groups.
+  void transform_weights(const Workspace& w, Worker& worker, const Run& run, int64_t group, int64_t k0, int64_t count,
                          int64_t at) const {
+    const Unit& unit = run.unit[0];
     const Tile columns = weights_tile();
     const auto out = [&](int64_t tile, int64_t member) {
       const int64_t offset = (at * tiles + tile) * columns.size + member * columns.member;
@@ -145,7 +150,8 @@ struct DenseTransfer {
     const Vec<T>* const weights = w.weights + (group * depth + k0) * taps.count();
     for (int64_t alias = 0; alias < aliases; ++alias) {
       if (to.series) {
-        series_weights(worker, unit, alias, weights, count, out(0, alias * count));
+        for (int64_t tile = 0; tile < run.count; ++tile)
+          series_weights(worker, run.unit[tile], alias, weights, count, out(tile, alias * count));
       } else if (aliases == 1) {
         worker.tap_column.set_frequencies(unit.frequency, 1);
         for (int64_t k = 0; k < count; ++k) {
@@ -214,11 +220,10 @@ struct DenseTransfer {
     else
       to.invert_column(product, full_rows.n / to.rows->n, w.to_spectrum, vector, unit.frequency[tile], worker.buffer);
   }
-  int64_t tiles_of(const Unit& unit) const { return to.series ? 1 : unit.count; }
-
   // Lanes are samples: kLanes samples of `from`, all channels, times the weights of kLanes channels of `to`.
-  void multiply_samples(const Workspace& w, const Worker& worker, const Unit& unit, int64_t tile, int64_t samples,
+  void multiply_samples(const Workspace& w, const Worker& worker, const Run& run, int64_t tile, int64_t samples,
                         int64_t maps_at, int64_t group, int64_t weights_at) const {
+    const Unit& unit = unit_of(run, tile);
     Product<T> product = product_of(worker, unit);
     const Tile maps = maps_tile(), weights = weights_tile();
     product.p = worker.vectors + maps_at * maps.size;
@@ -239,56 +244,56 @@ struct DenseTransfer {
         keep(w, worker, unit, tile, worker.product + j * product_column(), to.vector_of(samples, channel + j0 + j));
     }
   }
-  void unit_by_samples(const Workspace& w, Worker& worker, const Unit& unit) const {
+  void run_by_samples(const Workspace& w, Worker& worker, const Run& run) const {
     const auto maps = [&](int64_t tile, int64_t samples, int64_t at) {
-      transform_maps(w, worker, unit, tile, from.vector_of(samples, 0), depth, at);
+      transform_maps(w, worker, run, tile, from.vector_of(samples, 0), depth, at);
     };
     if (all_weights) {
       for (int64_t group = 0; group < weight_groups(); ++group)
-        transform_weights(w, worker, unit, group, 0, depth, group);
-      for (int64_t tile = 0; tile < tiles_of(unit); ++tile) {
+        transform_weights(w, worker, run, group, 0, depth, group);
+      for (int64_t tile = 0; tile < tiles_of(run); ++tile) {
         for (int64_t samples = 0; samples < from.groups(); ++samples) {
           maps(tile, samples, 0);
           for (int64_t group = 0; group < weight_groups(); ++group)
-            multiply_samples(w, worker, unit, tile, samples, 0, group, group);
+            multiply_samples(w, worker, run, tile, samples, 0, group, group);
         }
       }
       return;
     }
-    for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+    for (int64_t tile = 0; tile < tiles_of(run); ++tile)
       for (int64_t samples = 0; samples < from.groups(); ++samples)
         maps(tile, samples, tile * from.groups() + samples);
     for (int64_t group = 0; group < weight_groups(); ++group) {
-      transform_weights(w, worker, unit, group, 0, depth, 0);
-      for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+      transform_weights(w, worker, run, group, 0, depth, 0);
+      for (int64_t tile = 0; tile < tiles_of(run); ++tile)
         for (int64_t samples = 0; samples < from.groups(); ++samples)
-          multiply_samples(w, worker, unit, tile, samples, tile * from.groups() + samples, group, 0);
+          multiply_samples(w, worker, run, tile, samples, tile * from.groups() + samples, group, 0);
     }
   }
 
   // Lanes are channels of `to`: weights of depth_block channels of `from` at a time, times all samples.
-  void unit_by_channels(const Workspace& w, Worker& worker, const Unit& unit) const {
-    for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
-      transform_maps(w, worker, unit, tile, 0, from.vectors(), tile);
-    Product<T> product = product_of(worker, unit);
+  void run_by_channels(const Workspace& w, Worker& worker, const Run& run) const {
+    for (int64_t tile = 0; tile < tiles_of(run); ++tile)
+      transform_maps(w, worker, run, tile, 0, from.vectors(), tile);
     const Tile maps = maps_tile(), weights = weights_tile();
-    product.p_row = weights.row;
-    product.p_member = weights.member;
-    product.q_row = maps.row;
-    product.q_period = smaller(product.n, from_height);
     for (int64_t group = 0; group < weight_groups(); ++group) {
       for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
         const int64_t count = smaller(depth_block, depth - k0);
-        transform_weights(w, worker, unit, group, k0, count, 0);
-        product.depth = aliases * count;
-        product.accumulate = k0 > 0;
+        transform_weights(w, worker, run, group, k0, count, 0);
         for (int64_t alias = 0; alias < aliases; ++alias)
           for (int64_t k = 0; k < count; ++k)
             worker.q_offset[alias * count + k] =
                 alias * from.vectors() * maps.member * kFactorScalars<T> + from.scalar_in(maps, 0, k0 + k);
-        for (int64_t tile = 0; tile < tiles_of(unit); ++tile) {
+        for (int64_t tile = 0; tile < tiles_of(run); ++tile) {
+          Product<T> product = product_of(worker, unit_of(run, tile));
           product.p = worker.vectors + tile * weights.size;
+          product.p_row = weights.row;
+          product.p_member = weights.member;
           product.q = worker.factors + tile * maps.size;
+          product.q_row = maps.row;
+          product.q_period = smaller(product.n, from_height);
+          product.depth = aliases * count;
+          product.accumulate = k0 > 0;
           for (int64_t b = 0; b < to.batch; b += kBlock) {
             const int64_t block = smaller(kBlock, to.batch - b);
             int64_t j_offset[kBlock];
@@ -299,9 +304,9 @@ struct DenseTransfer {
           }
         }
       }
-      for (int64_t tile = 0; tile < tiles_of(unit); ++tile)
+      for (int64_t tile = 0; tile < tiles_of(run); ++tile)
         for (int64_t b = 0; b < to.batch; ++b)
-          keep(w, worker, unit, tile, worker.product + (tile * to.batch + b) * product_column(),
+          keep(w, worker, unit_of(run, tile), tile, worker.product + (tile * to.batch + b) * product_column(),
                to.vector_of(group, b));
     }
   }
@@ -316,11 +321,11 @@ struct DenseTransfer {
     }
   }
 
-  void run_unit(const Workspace& w, Worker& worker, const Unit& unit) const {
+  void treat(const Workspace& w, Worker& worker, const Run& run) const {
     if (to.lanes_are_batch)
-      unit_by_samples(w, worker, unit);
+      run_by_samples(w, worker, run);
     else
-      unit_by_channels(w, worker, unit);
+      run_by_channels(w, worker, run);
   }
 
   int64_t weights_of_group() const { return depth * width * problem.num_taps; }
@@ -334,9 +339,9 @@ struct DenseTransfer {
       from.transform_rows(source + group * depth * from.map, T(1), w.from_places, w.from_spectrum, w.row_scratch,
                           nullptr, workers);
       load_weights(weight + group * weights_of_group(), w, workers);
-      parallel_shares(workers, to.units(), [&](int64_t worker, int64_t begin, int64_t end) {
-        for (int64_t u = begin; u < end; ++u)
-          run_unit(w, w.workers[worker], to.unit(u));
+      parallel_shares(workers, ceil_div(to.units(), run_units), [&](int64_t worker, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          treat(w, w.workers[worker], to.run(i * run_units, run_units));
       });
       to.invert_rows(w.to_spectrum, w.to_places, plus ? plus + group * width : nullptr, result + group * width * to.map,
                      w.row_scratch, workers);

@@ -57,8 +57,8 @@ struct DenseGrads {
     for (int64_t group = 0; group < problem.groups; ++group) {
       weights.transform_rows(w.weights, group, of.out_gradient, of.input, to.bias, add, workers);
       maps.load_weights(of.weight + group * maps.weights_of_group(), w.maps, workers);
-      weights.run_units(w.weights, workers,
-                        [&](int64_t piece, const Unit& unit) { maps.run_unit(w.maps, w.maps.workers[piece], unit); });
+      weights.treat_runs(w.weights, workers,
+                         [&](int64_t piece, const Run& run) { maps.treat(w.maps, w.maps.workers[piece], run); });
       weights.store_gradient(w.weights, group, to.weight, add, workers);
       maps.to.invert_rows(w.maps.to_spectrum, w.maps.to_places, nullptr, to.input + group * maps.width * maps.to.map,
                           w.maps.row_scratch, workers);

@@ -15,13 +15,14 @@ struct DenseWeightGrad {
   const LengthPlan<T>&full_rows, &full_cols;
   int64_t batch, width, tap_vectors;
   int64_t out_height, in_height, height;  // rows of the tiles and of the product, as in DenseTransfer
+  int64_t run_units;                      // units that are treated together; each has a tile, of maps in turns
 
   DenseWeightGrad(const ConvProblem& p, const TapList& t)
       : problem(p), taps(t), out(side_maps<T>(p, true)), in(side_maps<T>(p, false)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), batch(p.batch),
         width(in.channels), tap_vectors(0), out_height(in.series ? 2 * Unit::kSeriesPairs : out.rows->n),
         in_height(in.series ? 2 * Unit::kSeriesPairs : in.rows->n),
-        height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n) {
+        height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n), run_units(units_per_run<T>(p)) {
     out.lanes_are_batch = false;
     in.lanes_are_batch = Maps<T>::batch_groups(batch) * width < ceil_div(width, kLanes<T>) * batch;
     tap_vectors = out.groups() * width * taps.count();
@@ -32,9 +33,9 @@ struct DenseWeightGrad {
   int64_t product_column() const { return odd_stride(height); }
 
   struct Worker {
-    Cx<T>*out_columns, *product, *buffer;  // a tile per group of output channels
-    Factor<T>* in_factors;
-    Cx<T>* rows_of_taps[2];  // [group][input channel][row of taps] of both frequencies of a pair
+    Cx<T>*out_columns, *product, *buffer;  // [tile][group of output channels]: a tile
+    Factor<T>* in_factors;                 // [tile]
+    Cx<T>* rows_of_taps[2];                // [group][input channel][row of taps] of both frequencies of a pair
     // [group of output channels][input channel][tap]: the sum so far, and that of the latest frequencies
     Vec<T>*gradient, *partial;
     TapColumn<T> tap_column;
@@ -60,8 +61,8 @@ struct DenseWeightGrad {
     w.workers = arena.take<Worker>(count);
     for (int64_t i = 0; i < count; ++i) {
       Worker worker{};
-      worker.out_columns = arena.take<Cx<T>>(out.groups() * out_tile().size);
-      worker.in_factors = arena.take<Factor<T>>(in_tile().size);
+      worker.out_columns = arena.take<Cx<T>>(run_units * out.groups() * out_tile().size);
+      worker.in_factors = arena.take<Factor<T>>(run_units * in_tile().size);
       worker.product = arena.take<Cx<T>>(kBlock * product_column());
       worker.buffer = arena.take<Cx<T>>(larger(out.column_scratch(), in.column_scratch()));
       for (Cx<T>*& rows : worker.rows_of_taps)
@@ -74,20 +75,28 @@ struct DenseWeightGrad {
     return w;
   }
 
-  // Products of one frequency of maps, or of all of a unit of series: visit(group, input channel, product).
-  template <class Visit>
-  void multiply(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, const Visit& visit) const {
+  // Both sides of one frequency of maps, or of all of a unit of series.
+  void transform_sides(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, int64_t tile) const {
     const Tile from_out = out_tile(), from_in = in_tile();
-    for (int64_t group = 0; group < out.groups(); ++group)
+    for (int64_t group = 0; group < out.groups(); ++group) {
+      Cx<T>* const columns = worker.out_columns + (tile * out.groups() + group) * from_out.size;
       out.transform_tile(w.out_spectrum, out.vector_of(group, 0), batch, f, count, from_out,
-                         Output<T>::to_values(worker.out_columns + group * from_out.size, out_height, from_out.row),
-                         worker.buffer);
+                         Output<T>::to_values(columns, out_height, from_out.row), worker.buffer);
+    }
+    Factor<T>* const factors = worker.in_factors + tile * from_in.size;
     in.transform_tile(w.in_spectrum, 0, in.vectors(), f, count, from_in,
-                      Output<T>::to_factors(worker.in_factors, in_height, from_in.row, true), worker.buffer);
+                      Output<T>::to_factors(factors, in_height, from_in.row, true), worker.buffer);
+  }
+  // The products of a group of output channels: visit(group and input channel, product).
+  template <class Visit>
+  void multiply(const Workspace& w, const Worker& worker, int64_t count, int64_t tile, int64_t group,
+                const Visit& visit) const {
+    const Tile from_out = out_tile(), from_in = in_tile();
     Product<T> product{};
+    product.p = worker.out_columns + (tile * out.groups() + group) * from_out.size;
     product.p_row = from_out.row;
     product.p_member = from_out.member;
-    product.q = worker.in_factors;
+    product.q = worker.in_factors + tile * from_in.size;
     product.q_row = from_in.row;
     product.q_offset = w.q_offset;
     product.depth = batch;
@@ -96,34 +105,40 @@ struct DenseWeightGrad {
     product.q_period = smaller(product.n, in_height);
     product.out = worker.product;
     product.out_stride = product_column();
-    for (int64_t group = 0; group < out.groups(); ++group) {
-      product.p = worker.out_columns + group * from_out.size;
-      for (int64_t j0 = 0; j0 < width; j0 += kBlock) {
-        const int64_t block = smaller(kBlock, width - j0);
-        int64_t j_offset[kBlock];
-        for (int64_t j = 0; j < block; ++j)
-          j_offset[j] = in.scalar_in(from_in, 0, j0 + j);
-        contract(product, block, j_offset);
-        for (int64_t j = 0; j < block; ++j)
-          visit(group * width + j0 + j, worker.product + j * product_column());
-      }
+    for (int64_t j0 = 0; j0 < width; j0 += kBlock) {
+      const int64_t block = smaller(kBlock, width - j0);
+      int64_t j_offset[kBlock];
+      for (int64_t j = 0; j < block; ++j)
+        j_offset[j] = in.scalar_in(from_in, 0, j0 + j);
+      contract(product, block, j_offset);
+      for (int64_t j = 0; j < block; ++j)
+        visit(group * width + j0 + j, worker.product + j * product_column());
     }
   }
 
-  void add_series(const Workspace& w, Worker& worker, const Unit& unit) const {
-    worker.tap_column.set_unit(unit);
-    multiply(w, worker, unit.frequency, unit.count, [&](int64_t i, const Cx<T>* product) {
-      worker.tap_column.add_unit(unit, product, worker.partial + i * taps.count());
-    });
+  void add_series(const Workspace& w, Worker& worker, const Run& run) const {
+    for (int64_t tile = 0; tile < run.count; ++tile)
+      transform_sides(w, worker, run.unit[tile].frequency, run.unit[tile].count, tile);
+    for (int64_t group = 0; group < out.groups(); ++group) {
+      for (int64_t tile = 0; tile < run.count; ++tile) {
+        const Unit& unit = run.unit[tile];
+        worker.tap_column.set_unit(unit);
+        multiply(w, worker, unit.count, tile, group, [&](int64_t i, const Cx<T>* product) {
+          worker.tap_column.add_unit(unit, product, worker.partial + i * taps.count());
+        });
+      }
+    }
   }
 
   void add_maps(const Workspace& w, Worker& worker, const Unit& unit) const {
     for (int64_t tile = 0; tile < 2; ++tile) {
       Cx<T>* const rows = worker.rows_of_taps[tile];
       if (tile < unit.count) {
-        multiply(w, worker, unit.frequency + tile, 1, [&](int64_t i, const Cx<T>* product) {
-          worker.tap_column.rows_of(product, unit.frequency[tile], rows + i * taps.rows);
-        });
+        transform_sides(w, worker, unit.frequency + tile, 1, 0);
+        for (int64_t group = 0; group < out.groups(); ++group)
+          multiply(w, worker, 1, 0, group, [&](int64_t i, const Cx<T>* product) {
+            worker.tap_column.rows_of(product, unit.frequency[tile], rows + i * taps.rows);
+          });
       } else {
         for (int64_t i = 0; i < out.groups() * width * taps.rows; ++i)
           rows[i] = {Vec<T>{}, Vec<T>{}};
@@ -190,24 +205,26 @@ struct DenseWeightGrad {
   }
 
   // Sums that depend on their order are kept by piece.
-  int64_t pieces(const Workers& workers) const { return larger(1, smaller(workers.count, in.units())); }
+  int64_t pieces(const Workers& workers) const {
+    return larger(1, smaller(workers.count, ceil_div(in.units(), run_units)));
+  }
 
-  // The gradient of a group, piece by piece; then(piece, unit) after each unit.
+  // The gradient of a group, piece by piece; then(piece, run) after each run.
   template <class Then>
-  void run_units(const Workspace& w, const Workers& workers, const Then& then) const {
-    const int64_t units = in.units(), block = carry_after(units);
-    parallel_pieces(workers, units, [&](int64_t piece, int64_t begin, int64_t end) {
+  void treat_runs(const Workspace& w, const Workers& workers, const Then& then) const {
+    const int64_t runs = ceil_div(in.units(), run_units), block = carry_after(runs);
+    parallel_pieces(workers, runs, [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& own = w.workers[piece];
       for (int64_t t = 0; t < tap_vectors; ++t)
         own.gradient[t] = own.partial[t] = Vec<T>{};
-      for (int64_t u = begin; u < end; ++u) {
-        const Unit unit = in.unit(u);
+      for (int64_t i = begin; i < end; ++i) {
+        const Run run = in.run(i * run_units, run_units);
         if (in.series)
-          add_series(w, own, unit);
+          add_series(w, own, run);
         else
-          add_maps(w, own, unit);
-        then(piece, unit);
-        if ((u - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
+          add_maps(w, own, run.unit[0]);
+        then(piece, run);
+        if ((i - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
       }
       carry<T>(own.partial, tap_vectors, own.gradient);
     });
@@ -221,7 +238,7 @@ struct DenseWeightGrad {
     prepare(w, workers);
     for (int64_t group = 0; group < problem.groups; ++group) {
       transform_rows(w, group, out_gradient, input, of_bias, add, workers);
-      run_units(w, workers, [](int64_t, const Unit&) {});
+      treat_runs(w, workers, [](int64_t, const Run&) {});
       store_gradient(w, group, result, add, workers);
     }
   }

@@ -40,6 +40,12 @@ struct Maps {
   PairOrder order() const { return series ? PairOrder::of_series(cols->n) : PairOrder::of_maps(cols->n); }
   int64_t units() const { return order().units(); }
   Unit unit(int64_t index) const { return order().unit(index); }
+  Run run(int64_t first, int64_t most) const {
+    Run run{smaller(most, units() - first), {}};
+    for (int64_t i = 0; i < run.count; ++i)
+      run.unit[i] = unit(first + i);
+    return run;
+  }
 
   // A map's columns stand together. A series has one number per column: there a unit of all series does.
   static constexpr int64_t kSeriesUnit = 2 * Unit::kSeriesPairs + 1;

@@ -80,11 +80,12 @@ struct TapOctets {
   template <int kSign>
   DASH_INLINE void spectra(const Vec<T>* w, Cx<T>* out) const {
     Sums sums;
+    // In the order in which taps stand (SortedTaps), for whoever fetches them ahead.
     sum<0, kSign>(w, sums);
-    sum<1, kSign>(w, sums);
     sum<2, kSign>(w, sums);
-    sum<3, kSign>(w, sums);
     sum<4, kSign>(w, sums);
+    sum<1, kSign>(w, sums);
+    sum<3, kSign>(w, sums);
     // What m e + u and m e - u have in common, and what changes its sign between them.
     Vec<T> alike[kResidues], opposed[kResidues];
     opposed[0] = opposed[4] = Vec<T>{};
@@ -143,10 +144,10 @@ struct TapOctets {
     by_sines<T>(alike, sums.odd_cos);
     by_cosines<T>(opposed, sums.odd_sin);
     add<0>(sums, gradient);
-    add<1>(sums, gradient);
     add<2>(sums, gradient);
-    add<3>(sums, gradient);
     add<4>(sums, gradient);
+    add<1>(sums, gradient);
+    add<3>(sums, gradient);
   }
 };
 

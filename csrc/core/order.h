@@ -15,6 +15,13 @@ struct Unit {
   int64_t place[2 * kSeriesPairs];  // where each would stand if none were missing
 };
 
+// What one worker does at a time: a unit of maps, or up to kMost of series, so that the taps are read less often.
+struct Run {
+  static constexpr int64_t kMost = 2;
+  int64_t count;
+  Unit unit[kMost];
+};
+
 // Pair g of the n / 2 + 1 frequencies is g and n / 2 - g, g <= n / 4. A unit of maps is one pair. A unit of series is
 // four: if 8 divides n the pairs u, e - u, e + u and 2 e - u with e = n / 8, which are the frequencies m e + u and m e
 // - u (octets.h); else neighbours. Of the first and the last octet some pairs are one and the same, and stand once.

@@ -19,6 +19,17 @@ Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
   return maps;
 }
 
+// Units that are treated together: of series two where the columns of both sides stay in the second-level cache beside
+// the taps.
+template <class T>
+int64_t units_per_run(const ConvProblem& p) {
+  constexpr int64_t kCached = int64_t{768} << 10;
+  const auto vectors = [&](int64_t channels) { return ceil_div(channels / p.groups, kLanes<T>) * p.batch; };
+  const int64_t in = vectors(p.in_channels) * static_cast<int64_t>(sizeof(Factor<T>));
+  const int64_t out = vectors(p.out_channels) * static_cast<int64_t>(sizeof(Cx<T>));
+  return p.length[0] == 1 && Run::kMost * 2 * Unit::kSeriesPairs * (in + out) <= kCached ? Run::kMost : 1;
+}
+
 // Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
 // long as that is a small part of all transforms. More memory than half of the maps' own is never asked for, but for
 // kFree, and no more than kKept, for the workspace is to be kept from call to call.

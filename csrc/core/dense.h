@@ -5,7 +5,6 @@
 #pragma once
 #include "contract.h"
 #include "sides.h"
-#include "taps.h"
 
 namespace dash {
 namespace DASH_ISA {
@@ -33,7 +32,7 @@ struct DenseTransfer {
   DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel = false)
       : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
-        width(to.channels), aliases(full_cols.n / to.cols->n), run_units(units_per_run<T>(p)),
+        width(to.channels), aliases(full_cols.n / to.cols->n), run_units(units_per_run<T>(p, t)),
         tiles(to.series ? run_units : 2), height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
     const LaneCosts<T> costs(from.batch, depth, width);
@@ -150,8 +149,8 @@ struct DenseTransfer {
     const Vec<T>* const weights = w.weights + (group * depth + k0) * taps.count();
     for (int64_t alias = 0; alias < aliases; ++alias) {
       if (to.series) {
-        for (int64_t tile = 0; tile < run.count; ++tile)
-          series_weights(worker, run.unit[tile], alias, weights, count, out(tile, alias * count));
+        const Output<T> of_units[Run::kMost] = {out(0, alias * count), out(run.count - 1, alias * count)};
+        series_weights(worker, run, alias, weights, count, of_units);
       } else if (aliases == 1) {
         worker.tap_column.set_frequencies(unit.frequency, 1);
         for (int64_t k = 0; k < count; ++k) {
@@ -168,25 +167,29 @@ struct DenseTransfer {
       }
     }
   }
-  void series_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
-                      const Output<T>& first_member) const {
-    if (aliases > 1) return strided_series_weights(worker, unit, alias, weights, count, first_member);
-    worker.tap_column.set_unit(unit);
+  void series_weights(Worker& worker, const Run& run, int64_t alias, const Vec<T>* weights, int64_t count,
+                      const Output<T>* of_units) const {
+    for (int64_t u = 0; aliases > 1 && u < run.count; ++u)
+      strided_weights(worker, run.unit[u], alias, weights, count, of_units[u]);
+    if (aliases > 1) return;
+    worker.tap_column.set_run(run);
     if (to.lanes_are_batch)
-      unit_weights<Output<T>::factors>(worker, unit, weights, count, first_member);
+      unstrided_weights<Output<T>::factors>(worker, run, weights, count, of_units);
     else
-      unit_weights<Output<T>::values>(worker, unit, weights, count, first_member);
+      unstrided_weights<Output<T>::values>(worker, run, weights, count, of_units);
   }
   template <int kForm>
-  void unit_weights(const Worker& worker, const Unit& unit, const Vec<T>* weights, int64_t count,
-                    const Output<T>& first_member) const {
+  void unstrided_weights(const Worker& worker, const Run& run, const Vec<T>* weights, int64_t count,
+                         const Output<T>* of_units) const {
     const TapColumn<T> column = worker.tap_column;
-    for (int64_t k = 0; k < count; ++k)
-      column.template unit_spectra<kForm>(weights + k * taps.count(), unit, Maps<T>::shifted(first_member, k));
+    for (int64_t k = 0; k < count; ++k) {
+      const Output<T> out[Run::kMost] = {Maps<T>::shifted(of_units[0], k), Maps<T>::shifted(of_units[1], k)};
+      column.template run_spectra<kForm>(weights + k * taps.count(), run, out);
+    }
   }
   // Units of a strided series do not fold onto units, nor pairs onto pairs: partners are computed for nothing.
-  void strided_series_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
-                              const Output<T>& first_member) const {
+  void strided_weights(Worker& worker, const Unit& unit, int64_t alias, const Vec<T>* weights, int64_t count,
+                       const Output<T>& first_member) const {
     constexpr int kPairs = TapColumn<T>::kPairs;
     for (int64_t first = 0; first < unit.count; first += kPairs) {
       int64_t f[kPairs];

@@ -22,7 +22,7 @@ struct DenseWeightGrad {
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), batch(p.batch),
         width(in.channels), tap_vectors(0), out_height(in.series ? 2 * Unit::kSeriesPairs : out.rows->n),
         in_height(in.series ? 2 * Unit::kSeriesPairs : in.rows->n),
-        height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n), run_units(units_per_run<T>(p)) {
+        height(in.series ? 2 * Unit::kSeriesPairs : full_rows.n), run_units(units_per_run<T>(p, t)) {
     out.lanes_are_batch = false;
     in.lanes_are_batch = Maps<T>::batch_groups(batch) * width < ceil_div(width, kLanes<T>) * batch;
     tap_vectors = out.groups() * width * taps.count();
@@ -63,7 +63,7 @@ struct DenseWeightGrad {
       Worker worker{};
       worker.out_columns = arena.take<Cx<T>>(run_units * out.groups() * out_tile().size);
       worker.in_factors = arena.take<Factor<T>>(run_units * in_tile().size);
-      worker.product = arena.take<Cx<T>>(kBlock * product_column());
+      worker.product = arena.take<Cx<T>>(run_units * kBlock * product_column());
       worker.buffer = arena.take<Cx<T>>(larger(out.column_scratch(), in.column_scratch()));
       for (Cx<T>*& rows : worker.rows_of_taps)
         rows = arena.take<Cx<T>>(in.series ? 0 : out.groups() * width * taps.rows);
@@ -87,10 +87,10 @@ struct DenseWeightGrad {
     in.transform_tile(w.in_spectrum, 0, in.vectors(), f, count, from_in,
                       Output<T>::to_factors(factors, in_height, from_in.row, true), worker.buffer);
   }
-  // The products of a group of output channels: visit(group and input channel, product).
-  template <class Visit>
-  void multiply(const Workspace& w, const Worker& worker, int64_t count, int64_t tile, int64_t group,
-                const Visit& visit) const {
+  // Products of a group of output channels with a block of input channels from j0 on; that of channel j0 + j stands at
+  // product_of(worker, tile, j).
+  void multiply(const Workspace& w, const Worker& worker, int64_t count, int64_t tile, int64_t group, int64_t j0,
+                int64_t block) const {
     const Tile from_out = out_tile(), from_in = in_tile();
     Product<T> product{};
     product.p = worker.out_columns + (tile * out.groups() + group) * from_out.size;
@@ -103,31 +103,36 @@ struct DenseWeightGrad {
     product.n = in.series ? count : full_rows.n;
     product.p_period = smaller(product.n, out_height);
     product.q_period = smaller(product.n, in_height);
-    product.out = worker.product;
+    product.out = product_of(worker, tile, 0);
     product.out_stride = product_column();
-    for (int64_t j0 = 0; j0 < width; j0 += kBlock) {
-      const int64_t block = smaller(kBlock, width - j0);
-      int64_t j_offset[kBlock];
-      for (int64_t j = 0; j < block; ++j)
-        j_offset[j] = in.scalar_in(from_in, 0, j0 + j);
-      contract(product, block, j_offset);
-      for (int64_t j = 0; j < block; ++j)
-        visit(group * width + j0 + j, worker.product + j * product_column());
-    }
+    int64_t j_offset[kBlock];
+    for (int64_t j = 0; j < block; ++j)
+      j_offset[j] = in.scalar_in(from_in, 0, j0 + j);
+    contract(product, block, j_offset);
+  }
+  Cx<T>* product_of(const Worker& worker, int64_t tile, int64_t j) const {
+    return worker.product + (tile * kBlock + j) * product_column();
+  }
+  // visit(group of output channels, first input channel of a block, input channels in it)
+  template <class Visit>
+  void for_each_block(const Visit& visit) const {
+    for (int64_t group = 0; group < out.groups(); ++group)
+      for (int64_t j0 = 0; j0 < width; j0 += kBlock)
+        visit(group, j0, smaller(kBlock, width - j0));
   }
 
   void add_series(const Workspace& w, Worker& worker, const Run& run) const {
     for (int64_t tile = 0; tile < run.count; ++tile)
       transform_sides(w, worker, run.unit[tile].frequency, run.unit[tile].count, tile);
-    for (int64_t group = 0; group < out.groups(); ++group) {
-      for (int64_t tile = 0; tile < run.count; ++tile) {
-        const Unit& unit = run.unit[tile];
-        worker.tap_column.set_unit(unit);
-        multiply(w, worker, unit.count, tile, group, [&](int64_t i, const Cx<T>* product) {
-          worker.tap_column.add_unit(unit, product, worker.partial + i * taps.count());
-        });
+    worker.tap_column.set_run(run);
+    for_each_block([&](int64_t group, int64_t j0, int64_t block) {
+      for (int64_t tile = 0; tile < run.count; ++tile)
+        multiply(w, worker, run.unit[tile].count, tile, group, j0, block);
+      for (int64_t j = 0; j < block; ++j) {
+        const Cx<T>* const products[Run::kMost] = {product_of(worker, 0, j), product_of(worker, run.count - 1, j)};
+        worker.tap_column.add_run(run, products, worker.partial + (group * width + j0 + j) * taps.count());
       }
-    }
+    });
   }
 
   void add_maps(const Workspace& w, Worker& worker, const Unit& unit) const {
@@ -135,10 +140,12 @@ struct DenseWeightGrad {
       Cx<T>* const rows = worker.rows_of_taps[tile];
       if (tile < unit.count) {
         transform_sides(w, worker, unit.frequency + tile, 1, 0);
-        for (int64_t group = 0; group < out.groups(); ++group)
-          multiply(w, worker, 1, 0, group, [&](int64_t i, const Cx<T>* product) {
-            worker.tap_column.rows_of(product, unit.frequency[tile], rows + i * taps.rows);
-          });
+        for_each_block([&](int64_t group, int64_t j0, int64_t block) {
+          multiply(w, worker, 1, 0, group, j0, block);
+          for (int64_t j = 0; j < block; ++j)
+            worker.tap_column.rows_of(product_of(worker, 0, j), unit.frequency[tile],
+                                      rows + (group * width + j0 + j) * taps.rows);
+        });
       } else {
         for (int64_t i = 0; i < out.groups() * width * taps.rows; ++i)
           rows[i] = {Vec<T>{}, Vec<T>{}};

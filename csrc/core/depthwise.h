@@ -154,9 +154,10 @@ struct Depthwise {
       const Unit unit = in.unit(u);
       Cx<T>* const to = spectrum + weight_at(unit.frequency[0]);
       if (series()) {
-        worker.tap_column.set_unit(unit);
-        worker.tap_column.template unit_spectra<Output<T>::values>(worker.taps_in_lanes, unit,
-                                                                   Output<T>::to_values(to, unit.count));
+        const Run run{1, {unit}};
+        const Output<T> out = Output<T>::to_values(to, unit.count);
+        worker.tap_column.set_run(run);
+        worker.tap_column.template run_spectra<Output<T>::values>(worker.taps_in_lanes, run, &out);
       } else {
         const Output<T> partner = Output<T>::to_values(to + column(), full_rows.n);
         worker.tap_column.set_frequencies(unit.frequency, 1);

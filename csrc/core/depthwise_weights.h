@@ -143,8 +143,10 @@ struct DepthwiseWeightGrad : Depthwise<T> {
         worker.tap_column.rows_of(sum, f, worker.rows_of_taps[i]);
     }
     if (series()) {
-      worker.tap_column.set_unit(unit);
-      return worker.tap_column.add_unit(unit, of_series, gradient);
+      const Run run{1, {unit}};
+      const Cx<T>* const products = of_series;
+      worker.tap_column.set_run(run);
+      return worker.tap_column.add_run(run, &products, gradient);
     }
     for (int64_t r = 0; unit.count == 1 && r < taps.rows; ++r)
       worker.rows_of_taps[1][r] = {Vec<T>{}, Vec<T>{}};

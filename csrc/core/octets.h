@@ -30,13 +30,14 @@ DASH_INLINE void by_sines(const Vec<T>* in, Vec<T>* out) {
   out[3] = sides - middle;
 }
 
-// Tap pairs come as even and odd part of opposite taps, frequencies in the order of a unit.
-template <class T>
+// Tap pairs come as even and odd part of opposite taps, frequencies in the order of a unit. What is read of the taps
+// serves for kUnits.
+template <class T, int kUnits>
 struct TapOctets {
   static constexpr int kResidues = 5;
 
   const TapList& taps;
-  const T* twiddle;  // [tap pair] of (cos, sin) of 2 pi u offset / n
+  const T* twiddle;  // [tap pair][unit] of (cos, sin) of 2 pi u offset / n
 
   // Where m e - u and m e + u stand; u, e - u, e + u and 2 e - u are the first ones of their pairs.
   static constexpr int below(int m) { return m <= 2 ? 2 * (2 * m - 1) : 2 * (8 - 2 * m) + 1; }
@@ -51,41 +52,45 @@ struct TapOctets {
 
   // Of odd parts times kSign.
   template <int kResidue, int kSign>
-  DASH_INLINE void sum(const Vec<T>* w, Sums& sums) const {
-    Vec<T> even_cos[2] = {}, even_sin[2] = {}, odd_cos[2] = {}, odd_sin[2] = {};  // in turns: one sum waits for itself
-    const auto add = [&](int64_t t, int to) {
+  DASH_INLINE void sum(const Vec<T>* w, Sums* sums) const {
+    Vec<T> even_cos[kUnits] = {}, even_sin[kUnits] = {}, odd_cos[kUnits] = {}, odd_sin[kUnits] = {};
+    for (int64_t t = taps.residue_start[kResidue]; t < taps.residue_end[kResidue]; ++t) {
       const Vec<T> even = w[2 * t], odd = kSign > 0 ? w[2 * t + 1] : -w[2 * t + 1];
-      const T cos = twiddle[2 * t], sin = twiddle[2 * t + 1];
-      even_cos[to] += even * cos;
-      odd_sin[to] += odd * sin;
-      if constexpr (has_both(kResidue)) {
-        even_sin[to] += even * sin;
-        odd_cos[to] += odd * cos;
+#pragma GCC unroll 2
+      for (int u = 0; u < kUnits; ++u) {
+        const T cos = twiddle[2 * (kUnits * t + u)], sin = twiddle[2 * (kUnits * t + u) + 1];
+        even_cos[u] += even * cos;
+        odd_sin[u] += odd * sin;
+        if constexpr (has_both(kResidue)) {
+          even_sin[u] += even * sin;
+          odd_cos[u] += odd * cos;
+        }
       }
-    };
-    int64_t t = taps.residue_start[kResidue];
-    const int64_t end = taps.residue_end[kResidue];
-    for (; t + 1 < end; t += 2) {
-      add(t, 0);
-      add(t + 1, 1);
     }
-    if (t < end) add(t, 0);
-    sums.even_cos[kResidue] = even_cos[0] + even_cos[1];
-    sums.even_sin[kResidue] = even_sin[0] + even_sin[1];
-    sums.odd_cos[kResidue] = odd_cos[0] + odd_cos[1];
-    sums.odd_sin[kResidue] = odd_sin[0] + odd_sin[1];
+#pragma GCC unroll 2
+    for (int u = 0; u < kUnits; ++u) {
+      sums[u].even_cos[kResidue] = even_cos[u];
+      sums[u].even_sin[kResidue] = even_sin[u];
+      sums[u].odd_cos[kResidue] = odd_cos[u];
+      sums[u].odd_sin[kResidue] = odd_sin[u];
+    }
   }
 
-  // out[i]: the sum over taps of exp(kSign 2 pi i f offset / n).
+  // out[u][i]: of unit u the sum over taps of exp(kSign 2 pi i f offset / n) at its frequency i.
   template <int kSign>
-  DASH_INLINE void spectra(const Vec<T>* w, Cx<T>* out) const {
-    Sums sums;
+  DASH_INLINE void spectra(const Vec<T>* w, Cx<T> (*out)[2 * Unit::kSeriesPairs]) const {
+    Sums sums[kUnits];
     // In the order in which taps stand (SortedTaps), for whoever fetches them ahead.
     sum<0, kSign>(w, sums);
     sum<2, kSign>(w, sums);
     sum<4, kSign>(w, sums);
     sum<1, kSign>(w, sums);
     sum<3, kSign>(w, sums);
+#pragma GCC unroll 2
+    for (int u = 0; u < kUnits; ++u)
+      combine(sums[u], out[u]);
+  }
+  DASH_INLINE static void combine(const Sums& sums, Cx<T>* out) {
     // What m e + u and m e - u have in common, and what changes its sign between them.
     Vec<T> alike[kResidues], opposed[kResidues];
     opposed[0] = opposed[4] = Vec<T>{};
@@ -107,22 +112,37 @@ struct TapOctets {
   }
 
   template <int kResidue>
-  DASH_INLINE void add(const Sums& sums, Vec<T>* gradient) const {
+  DASH_INLINE void add(const Sums* sums, Vec<T>* gradient) const {
     for (int64_t t = taps.residue_start[kResidue]; t < taps.residue_end[kResidue]; ++t) {
-      const T cos = twiddle[2 * t], sin = twiddle[2 * t + 1];
-      Vec<T> even = gradient[2 * t] + sums.even_cos[kResidue] * cos;
-      Vec<T> odd = gradient[2 * t + 1] + sums.odd_sin[kResidue] * sin;
-      if constexpr (has_both(kResidue)) {
-        even += sums.even_sin[kResidue] * sin;
-        odd += sums.odd_cos[kResidue] * cos;
+      Vec<T> even = gradient[2 * t], odd = gradient[2 * t + 1];
+#pragma GCC unroll 2
+      for (int u = 0; u < kUnits; ++u) {
+        const T cos = twiddle[2 * (kUnits * t + u)], sin = twiddle[2 * (kUnits * t + u) + 1];
+        even += sums[u].even_cos[kResidue] * cos;
+        odd += sums[u].odd_sin[kResidue] * sin;
+        if constexpr (has_both(kResidue)) {
+          even += sums[u].even_sin[kResidue] * sin;
+          odd += sums[u].odd_cos[kResidue] * cos;
+        }
       }
       gradient[2 * t] = even;
       gradient[2 * t + 1] = odd;
     }
   }
 
-  // The adjoint of spectra<1>: adds to the gradients of even and odd parts.
-  DASH_INLINE void add_spectra(const Cx<T>* in, Vec<T>* gradient) const {
+  // The adjoint of spectra<1>: adds to the gradients of even and odd parts; in[u] as out[u] there.
+  DASH_INLINE void add_spectra(const Cx<T>* const* in, Vec<T>* gradient) const {
+    Sums sums[kUnits];
+#pragma GCC unroll 2
+    for (int u = 0; u < kUnits; ++u)
+      sums[u] = separate(in[u]);
+    add<0>(sums, gradient);
+    add<2>(sums, gradient);
+    add<4>(sums, gradient);
+    add<1>(sums, gradient);
+    add<3>(sums, gradient);
+  }
+  DASH_INLINE static Sums separate(const Cx<T>* in) {
     Sums sums;
     Vec<T> alike[kResidues], opposed[kResidues];
     alike[0] = in[above(0)].re;
@@ -143,11 +163,7 @@ struct TapOctets {
     }
     by_sines<T>(alike, sums.odd_cos);
     by_cosines<T>(opposed, sums.odd_sin);
-    add<0>(sums, gradient);
-    add<2>(sums, gradient);
-    add<4>(sums, gradient);
-    add<1>(sums, gradient);
-    add<3>(sums, gradient);
+    return sums;
   }
 };
 

@@ -35,7 +35,7 @@ struct TapColumn {
   // Eight sums of each pair of taps are 3.5 then, but there are those of the residues' sums.
   static bool is_octet_worth_it(const TapList& taps, int64_t length) {
     constexpr int64_t kFewPairs = 20;
-    return PairOrder::of_series(length).eighth && taps.pairs > kFewPairs;
+    return taps.pairs > kFewPairs && PairOrder::of_series(length).eighth > 0;
   }
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
     TapColumn made{
@@ -68,10 +68,15 @@ struct TapColumn {
     }
   }
 
-  // The same for a unit of series; any frequency will do where a pair is missing.
-  void set_unit(const Unit& unit) {
-    if (in_octets) return set_twiddles(unit.frequency, 1, 1);
+  // The same for a run of series, of one unit unless they are octets; any frequency will do where a pair is missing.
+  void set_run(const Run& run) {
     int64_t f[kPairs] = {};
+    if (in_octets) {
+      for (int64_t i = 0; i < run.count; ++i)
+        f[i] = run.unit[i].frequency[0];
+      return set_twiddles(f, static_cast<int>(run.count), 1);
+    }
+    const Unit& unit = run.unit[0];
     for (int64_t i = 0; i < unit.count; i += 2)
       f[unit.place[i] / 2] = unit.frequency[i];
     set_frequencies(f, kPairs);
@@ -110,24 +115,32 @@ struct TapColumn {
     if (partner) fft(rows->complex, Input<T>::of(column[1], rows->n), *partner, buffer);
   }
 
-  // Spectra of a series at the unit set, in a form of output: result i is that of its frequency i.
+  // Spectra of a series at the run set, in a form of output: result i of out[u] is that of frequency i of unit u.
   template <int kForm>
-  DASH_INLINE void unit_spectra(const Vec<T>* w, const Unit& unit, const Output<T>& out) const {
-    Cx<T> all[2 * kPairs];
+  DASH_INLINE void run_spectra(const Vec<T>* w, const Run& run, const Output<T>* out) const {
+    Cx<T> all[Run::kMost][2 * kPairs];
     if (!in_octets)
-      pair_spectra(w, all);
-    else if (sign > 0)
-      TapOctets<T>{taps, twiddle}.template spectra<1>(w, all);
+      pair_spectra(w, all[0]);
+    else if (run.count == 1)
+      octet_spectra<1>(w, all);
     else
-      TapOctets<T>{taps, twiddle}.template spectra<-1>(w, all);
-    if (unit.count == 2 * kPairs) {
+      octet_spectra<2>(w, all);
+    for (int64_t u = 0; u < run.count; ++u) {
+      const Unit& unit = run.unit[u];
+      if (unit.count == 2 * kPairs) {
 #pragma GCC unroll 8
-      for (int i = 0; i < 2 * kPairs; ++i)
-        put<T, kForm>(out, 2 * kPairs, i, all[i]);
-    } else {
-      for (int64_t i = 0; i < unit.count; ++i)
-        put<T, kForm>(out, unit.count, i, all[unit.place[i]]);
+        for (int i = 0; i < 2 * kPairs; ++i)
+          put<T, kForm>(out[u], 2 * kPairs, i, all[u][i]);
+      } else {
+        for (int64_t i = 0; i < unit.count; ++i)
+          put<T, kForm>(out[u], unit.count, i, all[u][unit.place[i]]);
+      }
     }
+  }
+  template <int kUnits>
+  DASH_INLINE void octet_spectra(const Vec<T>* w, Cx<T> (*out)[2 * kPairs]) const {
+    const TapOctets<T, kUnits> octets{taps, twiddle};
+    sign > 0 ? octets.template spectra<1>(w, out) : octets.template spectra<-1>(w, out);
   }
   // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
   DASH_INLINE void pair_spectra(const Vec<T>* w, Cx<T>* out) const {
@@ -166,19 +179,26 @@ struct TapColumn {
   // What a frequency of the half spectrum counts in sums over all: the first and the last one have no mirror image.
   T share_of(int64_t f) const { return f == 0 || 2 * f == cols->n ? T(0.5) : T(1); }
 
-  // The same for the unit of series set, from products[i] of its frequency i.
-  DASH_INLINE void add_unit(const Unit& unit, const Cx<T>* products, Vec<T>* gradient) const {
-    if (unit.count == 2 * kPairs && unit.frequency[0] > 0) return add_full_unit(products, gradient);
-    Cx<T> all[2 * kPairs] = {};
-    for (int64_t i = 0; i < unit.count; ++i)
-      all[unit.place[i]] = scaled(products[i], share_of(unit.frequency[i]));
-    add_full_unit(all, gradient);
-  }
-  DASH_INLINE void add_full_unit(const Cx<T>* products, Vec<T>* gradient) const {
-    if (in_octets)
-      TapOctets<T>{taps, twiddle}.add_spectra(products, gradient);
+  // The same for the run of series set, from products[u][i] of frequency i of unit u.
+  DASH_INLINE void add_run(const Run& run, const Cx<T>* const* products, Vec<T>* gradient) const {
+    Cx<T> whole[Run::kMost][2 * kPairs];
+    const Cx<T>* all[Run::kMost];
+    for (int64_t u = 0; u < run.count; ++u) {
+      const Unit& unit = run.unit[u];
+      all[u] = products[u];
+      if (unit.count == 2 * kPairs && unit.frequency[0] > 0) continue;
+      all[u] = whole[u];
+      for (int64_t i = 0; i < 2 * kPairs; ++i)
+        whole[u][i] = {Vec<T>{}, Vec<T>{}};
+      for (int64_t i = 0; i < unit.count; ++i)
+        whole[u][unit.place[i]] = scaled(products[u][i], share_of(unit.frequency[i]));
+    }
+    if (in_octets && run.count == 1)
+      TapOctets<T, 1>{taps, twiddle}.add_spectra(all, gradient);
+    else if (in_octets)
+      TapOctets<T, 2>{taps, twiddle}.add_spectra(all, gradient);
     else if (taps.rows)
-      add_row<kPairs, 2>(0, products, products + 1, gradient);
+      add_row<kPairs, 2>(0, all[0], all[0] + 1, gradient);
   }
 
   // The inverse transform of one column of products of frequency f, at the rows of taps alone: kept[r].

@@ -30,6 +30,7 @@ class Problem:
     stride: Pair = (1, 1)
     groups: int = 1
     circular: bool = False
+    dense: bool = False
     seed: int = 0
 
     @property
@@ -38,7 +39,9 @@ class Problem:
 
     @property
     def offsets(self) -> list[Pair]:
-        """A sparse lattice, some of it out of reach of small maps."""
+        """A sparse lattice, some of it out of reach of small maps; or all of its positions."""
+        if self.dense:
+            return list(itertools.product(*(range(-r, r + 1) for r in self.reach)))
         rows, columns = ([-r, -r // 2, 0, 1, r] if r else [0] for r in self.reach)
         return sorted(set(itertools.product(rows, columns)))
 
@@ -64,6 +67,20 @@ PROBLEMS = [
     Problem(2, (6, 8), (5, 12), (2, 2), groups=2),
     Problem(3, (4, 3), (15, 20), (9, 5), circular=True),
     Problem(2, (4, 4), (15, 24), (4, 7), circular=True, stride=(3, 2), groups=4),
+    # Series of so many taps that they are summed by residues: lengths 48, 64, 72, 80, 96, 120 and 128, whose eighths are
+    # even, odd and powers of two; circular, strided, in groups, and of many samples.
+    Problem(2, (3, 4), (1, 26), (0, 22), dense=True),
+    Problem(17, (5, 9), (1, 40), (0, 24), dense=True),
+    Problem(3, (16, 17), (1, 48), (0, 24), dense=True),
+    Problem(2, (4, 3), (1, 53), (0, 27), dense=True),
+    Problem(2, (33, 2), (1, 70), (0, 26), dense=True),
+    Problem(2, (2, 3), (1, 96), (0, 24), dense=True),
+    Problem(1, (4, 4), (1, 100), (0, 28), dense=True),
+    Problem(2, (3, 4), (1, 48), (0, 23), circular=True, dense=True),
+    Problem(3, (4, 5), (1, 71), (0, 25), stride=(1, 2), dense=True),
+    Problem(2, (19, 19), (1, 40), (0, 24), groups=19, dense=True),
+    Problem(2, (6, 6), (1, 72), (0, 24), groups=6, stride=(1, 3), dense=True),
+    Problem(160, (2, 3), (1, 40), (0, 24), dense=True),
 ]
 
 
@@ -142,6 +159,8 @@ SHARED = [
     Problem(5, (64, 32), (6, 9), (2, 2), groups=2),
     Problem(17, (16, 16), (1, 25), (0, 6)),
     Problem(3, (16, 16), (1, 36), (0, 9), stride=(1, 3)),
+    Problem(3, (32, 16), (1, 40), (0, 24), dense=True),
+    Problem(180, (16, 16), (1, 26), (0, 22), dense=True),
     Problem(2, (16, 16), (15, 20), (9, 5), circular=True),
 ]
 IN_PARTS = Problem(35, (16, 16), (60, 60), (7, 9))  # spectra of more than 8 MiB

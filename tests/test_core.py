@@ -67,7 +67,7 @@ PROBLEMS = [
     Problem(2, (6, 8), (5, 12), (2, 2), groups=2),
     Problem(3, (4, 3), (15, 20), (9, 5), circular=True),
     Problem(2, (4, 4), (15, 24), (4, 7), circular=True, stride=(3, 2), groups=4),
-    # Series of so many taps that they are summed by residues: lengths 48, 64, 72, 80, 96, 120 and 128, whose eighths are
+    # Series of so many taps that they are summed by residues: lengths 48, 64, 72, 80, 96, 120 and 128, their eighths
     # even, odd and powers of two; circular, strided, in groups, and of many samples.
     Problem(2, (3, 4), (1, 26), (0, 22), dense=True),
     Problem(17, (5, 9), (1, 40), (0, 24), dense=True),

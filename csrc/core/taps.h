@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Spectra of weights that have few taps. Along a row the transform of one frequency is a short sum over the taps, which
 // gives two frequencies at once: from f to n / 2 - f, cosines of even offsets and sines of odd ones stay, the others
-// change sign. The row offsets that remain (few, scattered) go through one transform along axis 1 of the column. The
-// adjoint reads gradients at the taps alone.
+// change sign; of many taps of a series eight at once (octets.h). The row offsets that remain (few, scattered) go
+// through one transform along axis 1 of the column. The adjoint reads gradients at the taps alone.
 #pragma once
 #include "fft.h"
 #include "octets.h"

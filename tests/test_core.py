@@ -81,6 +81,8 @@ PROBLEMS = [
     Problem(2, (19, 19), (1, 40), (0, 24), groups=19, dense=True),
     Problem(2, (6, 6), (1, 72), (0, 24), groups=6, stride=(1, 3), dense=True),
     Problem(160, (2, 3), (1, 40), (0, 24), dense=True),
+    Problem(2, (3, 4), (1, 8), (0, 30), circular=True, dense=True),  # 61 taps at 8 columns
+    Problem(3, (17, 16), (1, 16), (0, 40), circular=True, dense=True),
 ]
 
 

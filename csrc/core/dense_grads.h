@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Both gradients of a convolution that sums over channels in one pass: the gradient of the output is transformed along
-// its rows once, and while the columns of a pair of row frequencies are in cache both take them. The spectrum of the
-// input gives way to that of its gradient, pair by pair.
+// its rows once, and while the columns of a run of row frequencies are in cache both take them. The spectrum of the
+// input gives way to that of its gradient, run by run.
 #pragma once
 #include "dense_weights.h"
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "contract.h"
 #include "sides.h"
+#include "taps.h"
 
 namespace dash {
 namespace DASH_ISA {
@@ -30,7 +31,7 @@ struct DenseTiles {
   DenseTiles(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel)
       : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
-        width(to.channels), aliases(full_cols.n / to.cols->n), run_units(units_per_run<T>(p, t)),
+        width(to.channels), aliases(full_cols.n / to.cols->n), run_units(aliases > 1 ? 1 : units_per_run<T>(p, t)),
         tiles(to.series ? run_units : 2), height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
     const LaneCosts<T> costs(from.batch, depth, width);
@@ -106,8 +107,8 @@ struct DenseTiles {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t j = i / depth * kLanes<T>, k = i % depth, stride = forward ? depth : 1;
         load_taps(taps, problem.num_taps, weight + weight_row(k, j) * problem.num_taps,
-                  Lanes<T>::strided(stride * problem.num_taps, width - j), scale, w.weights + i * taps.count(),
-                  w.tap_rows + worker * problem.num_taps);
+                  Lanes<T>::strided(stride * problem.num_taps, width - j), scale, !forward,
+                  w.weights + i * taps.count(), w.tap_rows + worker * problem.num_taps);
       }
     });
   }
@@ -167,9 +168,7 @@ struct DenseTiles {
   }
   void series_weights(Worker& worker, const Run& run, int64_t alias, const Vec<T>* weights, int64_t count,
                       const Output<T>* of_units) const {
-    for (int64_t u = 0; aliases > 1 && u < run.count; ++u)
-      strided_weights(worker, run.unit[u], alias, weights, count, of_units[u]);
-    if (aliases > 1) return;
+    if (aliases > 1) return strided_weights(worker, run.unit[0], alias, weights, count, of_units[0]);
     worker.tap_column.set_run(run);
     if (to.lanes_are_batch)
       unstrided_weights<Output<T>::factors>(worker, run, weights, count, of_units);
@@ -179,9 +178,9 @@ struct DenseTiles {
   template <int kForm>
   void unstrided_weights(const Worker& worker, const Run& run, const Vec<T>* weights, int64_t count,
                          const Output<T>* of_units) const {
-    const TapColumn<T> column = worker.tap_column;
+    const TapColumn<T> column = worker.tap_column;  // a copy, which no spectrum that is stored can change
     for (int64_t k = 0; k < count; ++k) {
-      const Output<T> out[Run::kMost] = {Maps<T>::shifted(of_units[0], k), Maps<T>::shifted(of_units[1], k)};
+      const Output<T> out[Run::kMost] = {of_units[0].shifted(k), of_units[1].shifted(k)};
       column.template run_spectra<kForm>(weights + k * taps.count(), run, out);
     }
   }
@@ -197,7 +196,7 @@ struct DenseTiles {
       for (int64_t k = 0; k < count; ++k) {
         Cx<T> spectrum[2 * kPairs];
         worker.tap_column.pair_spectra(weights + k * taps.count(), spectrum);
-        const Output<T> out = Maps<T>::shifted(first_member, first * first_member.stride + k);
+        const Output<T> out = first_member.shifted(first * first_member.stride + k);
         for (int64_t i = 0; i < smaller(unit.count - first, kPairs); ++i)
           put_in_form(out, height, i, spectrum[2 * i]);
       }

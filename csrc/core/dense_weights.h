@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The weight gradient of a convolution that sums over channels: one pair of row frequencies at a time, the product of
+// The weight gradient of a convolution that sums over channels: one run of row frequencies at a time, the product of
 // both sides' columns is summed over the batch, and only the taps of its inverse transform are kept.
 #pragma once
 #include "dense.h"
@@ -15,7 +15,8 @@ struct DenseWeightGrad {
   const LengthPlan<T>&full_rows, &full_cols;
   int64_t batch, width, tap_vectors;
   int64_t out_height, in_height, height;  // rows of the tiles and of the product, as in DenseTransfer
-  int64_t run_units;                      // units that are treated together; each has a tile, of maps in turns
+  int64_t
+      run_units;  // units that are treated together, with a tile each; of a map\'s two frequencies one after the other
 
   DenseWeightGrad(const ConvProblem& p, const TapList& t)
       : problem(p), taps(t), out(side_maps<T>(p, true)), in(side_maps<T>(p, false)),

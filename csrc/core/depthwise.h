@@ -132,7 +132,7 @@ struct Depthwise {
       worker.tap_column.prepare(forward ? 1 : -1);
       for (int64_t i = begin; i < end; ++i) {
         load_taps(taps, problem.num_taps, weight + i % multiplier * problem.num_taps, pattern_lanes(i / multiplier),
-                  scale, worker.taps_in_lanes, worker.tap_row);
+                  scale, !forward, worker.taps_in_lanes, worker.tap_row);
         Cx<T>* const spectrum = w.weights + i * spectrum_size();
         if (strided_rows())
           transform_all_frequencies(worker, spectrum);

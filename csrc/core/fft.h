@@ -40,6 +40,12 @@ struct Output {
   const int64_t* place;  // places: where result k stands
   const T* sign;         // places: of its imaginary part there
 
+  Output shifted(int64_t by) const {
+    Output to = *this;
+    to.value += value ? by : 0;
+    to.factor += factor ? by : 0;
+    return to;
+  }
   static Output to_values(Cx<T>* to, int64_t count, int64_t stride = 1) {
     return {values, count, stride, to, nullptr, nullptr, nullptr, nullptr};
   }

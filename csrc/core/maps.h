@@ -187,21 +187,16 @@ struct Maps {
       const int64_t other = any_mirrored ? partner(v) : v;
       for (int64_t i = 0; i < frequencies; ++i) {
         const Cx<T> value = row[i][(mirrored[i] ? other : v) * kSeriesUnit];
-        put<T, kForm>(shifted(out, (v - first) * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);
+        put<T, kForm>(out.shifted((v - first) * tile.member), frequencies, i, mirrored[i] ? conjugate(value) : value);
       }
     }
-  }
-  static Output<T> shifted(Output<T> out, int64_t by) {
-    out.value += out.value ? by : 0;
-    out.factor += out.factor ? by : 0;
-    return out;
   }
   void transform_tile(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
                       const Tile& tile, const Output<T>& out, Cx<T>* buffer) const {
     if (!series) {
       for (int64_t v = 0; v < count; ++v) {
         if (v + 1 < count) prefetch<false>(column_at(spectrum, first + v + 1, f[0]), size[0]);
-        transform_column(spectrum, first + v, f[0], shifted(out, v * tile.member), buffer);
+        transform_column(spectrum, first + v, f[0], out.shifted(v * tile.member), buffer);
       }
     } else if (out.form == Output<T>::values) {
       tile_of_series<Output<T>::values>(spectrum, first, count, f, frequencies, tile, out);

@@ -50,12 +50,11 @@ struct TapOctets {
   // Residues 0 and 4 need neither sines of even parts nor cosines of odd ones: half turns have no sine.
   static constexpr bool has_both(int residue) { return residue % 4 != 0; }
 
-  // Of odd parts times kSign.
-  template <int kResidue, int kSign>
+  template <int kResidue>
   DASH_INLINE void sum(const Vec<T>* w, Sums* sums) const {
     Vec<T> even_cos[kUnits] = {}, even_sin[kUnits] = {}, odd_cos[kUnits] = {}, odd_sin[kUnits] = {};
     for (int64_t t = taps.residue_start[kResidue]; t < taps.residue_end[kResidue]; ++t) {
-      const Vec<T> even = w[2 * t], odd = kSign > 0 ? w[2 * t + 1] : -w[2 * t + 1];
+      const Vec<T> even = w[2 * t], odd = w[2 * t + 1];
 #pragma GCC unroll 2
       for (int u = 0; u < kUnits; ++u) {
         const T cos = twiddle[2 * (kUnits * t + u)], sin = twiddle[2 * (kUnits * t + u) + 1];
@@ -76,16 +75,15 @@ struct TapOctets {
     }
   }
 
-  // out[u][i]: of unit u the sum over taps of exp(kSign 2 pi i f offset / n) at its frequency i.
-  template <int kSign>
+  // out[u][i]: of unit u the sum over taps of exp(+2 pi i f offset / n) at its i-th frequency f.
   DASH_INLINE void spectra(const Vec<T>* w, Cx<T> (*out)[2 * Unit::kSeriesPairs]) const {
     Sums sums[kUnits];
     // In the order in which taps stand (SortedTaps), for whoever fetches them ahead.
-    sum<0, kSign>(w, sums);
-    sum<2, kSign>(w, sums);
-    sum<4, kSign>(w, sums);
-    sum<1, kSign>(w, sums);
-    sum<3, kSign>(w, sums);
+    sum<0>(w, sums);
+    sum<2>(w, sums);
+    sum<4>(w, sums);
+    sum<1>(w, sums);
+    sum<3>(w, sums);
 #pragma GCC unroll 2
     for (int u = 0; u < kUnits; ++u)
       combine(sums[u], out[u]);
@@ -130,7 +128,7 @@ struct TapOctets {
     }
   }
 
-  // The adjoint of spectra<1>: adds to the gradients of even and odd parts; in[u] as out[u] there.
+  // The adjoint of spectra: adds to the gradients of even and odd parts; in[u] as out[u] there.
   DASH_INLINE void add_spectra(const Cx<T>* const* in, Vec<T>* gradient) const {
     Sums sums[kUnits];
 #pragma GCC unroll 2

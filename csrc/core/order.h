@@ -7,7 +7,7 @@ namespace dash {
 namespace DASH_ISA {
 
 // Row frequencies that are treated together, a pair (f, n / 2 - f) of a map or some pairs of series, in the order in
-// which their columns stand. The last frequency of all may lack a partner.
+// which their columns stand. n / 4 has no partner and comes last in its unit.
 struct Unit {
   static constexpr int64_t kSeriesPairs = 4;
   int64_t count;
@@ -23,8 +23,8 @@ struct Run {
 };
 
 // Pair g of the n / 2 + 1 frequencies is g and n / 2 - g, g <= n / 4. A unit of maps is one pair. A unit of series is
-// four: if 8 divides n the pairs u, e - u, e + u and 2 e - u with e = n / 8, which are the frequencies m e + u and m e
-// - u (octets.h); else neighbours. Of the first and the last octet some pairs are one and the same, and stand once.
+// four: neighbours or, if 8 divides n, those of one octet (octets.h): u, e - u, e + u and 2 e - u, where e = n / 8.
+// With u = 0 and with u = e / 2 some of these are the same and stand once.
 struct PairOrder {
   int64_t n, per_unit;
   int64_t eighth;  // n / 8, or 0 where neighbours are treated together
@@ -42,7 +42,7 @@ struct PairOrder {
   }
   int64_t slot_of(int64_t g) const {
     if (!eighth) return g % per_unit;
-    const int64_t step = 2 * g / eighth, unit = unit_of(g);
+    const int64_t step = 2 * g / eighth, unit = unit_of(g);  // where some are the same every second one is missing
     return unit == 0 || 2 * unit == eighth ? step / 2 : step;
   }
   Unit unit(int64_t index) const {

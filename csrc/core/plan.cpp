@@ -138,7 +138,8 @@ const LengthPlan<T>& length_plan(int64_t n) {
 template const LengthPlan<float>& length_plan<float>(int64_t);
 template const LengthPlan<double>& length_plan<double>(int64_t);
 
-SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
+SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets)
+    : by_residue_(problem.length[0] == 1 && problem.length[1] % 8 == 0) {
   struct Tap {
     int64_t row, residue, distance;  // modulo the length, columns d and -d are as far from 0
     bool is_minus;
@@ -146,15 +147,15 @@ SortedTaps::SortedTaps(const ConvProblem& problem, const int64_t* offsets) {
     std::tuple<int64_t, bool, int64_t, int64_t> place() const { return {row, distance % 2, residue, distance}; }
   };
   const int64_t length = problem.length[1];
-  const bool in_octets = problem.length[0] == 1 && length % 8 == 0;
   std::vector<Tap> order;
   for (int64_t t = 0; t < problem.num_taps; ++t) {
     if (!reaches(problem, offsets + 2 * t)) continue;
     const int64_t column = modulo(offsets[2 * t + 1], length);
-    // Of octets the residues 5 to 7 are those of the opposite columns, which take their place.
-    const bool is_minus = in_octets ? column % 8 > 4 || (column % 4 == 0 && 2 * column > length) : 2 * column > length;
+    // Residues 5 to 7 are those of the opposite columns, which take their place.
+    const bool is_minus =
+        by_residue_ ? column % 8 > 4 || (column % 4 == 0 && 2 * column > length) : 2 * column > length;
     const int64_t row = modulo(offsets[2 * t], problem.length[0]), distance = is_minus ? length - column : column;
-    order.push_back({row, in_octets ? distance % 8 : 0, distance, is_minus, t});
+    order.push_back({row, by_residue_ ? distance % 8 : 0, distance, is_minus, t});
   }
   std::stable_sort(order.begin(), order.end(), [](const Tap& a, const Tap& b) { return a.place() < b.place(); });
   for (auto tap = order.begin(); tap != order.end();) {
@@ -191,8 +192,8 @@ TapList SortedTaps::list() const {
           row_start_.data(),
           row_middle_.data(),
           row_pos_.data(),
-          residue_start_,
-          residue_end_};
+          by_residue_ ? residue_start_ : nullptr,
+          by_residue_ ? residue_end_ : nullptr};
 }
 
 void check_problem(const ConvProblem& problem, const int64_t* offsets) {

@@ -24,6 +24,7 @@ class SortedTaps {
 
  private:
   std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_middle_, row_pos_;
+  bool by_residue_;
   int64_t residue_start_[5] = {}, residue_end_[5] = {};
 };
 

@@ -16,31 +16,25 @@ inline int64_t modulo_of_product(int64_t a, int64_t b, int64_t n) {
   return static_cast<uint32_t>(a * b) % static_cast<uint32_t>(n);
 }
 
-// What one worker needs to transform columns of weights, at a pair of row frequencies of maps or a unit of those of
-// series at a time.
+// What one worker needs to transform columns of weights, at a pair of row frequencies of maps or a run of series at a
+// time.
 template <class T>
 struct TapColumn {
   static constexpr int kPairs = Unit::kSeriesPairs;
 
   TapList taps;
-  bool in_octets;             // units of series are, not pair by pair
-  int sign;                   // sums run over exp(sign 2 pi i f offset / length)
   const LengthPlan<T>* rows;  // transform along a column, of length[0]
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
-  T* twiddle;                 // [tap pair][frequency pair] of (cos, sin) of sign 2 pi f offset / length[1]
-  int64_t* row_at;            // [row of taps]: where it enters the transform
-  Cx<T>* column[2];           // [length[0]] for f and n / 2 - f: zero but where rows of taps are
-  Cx<T>* buffer;              // [2 length[0]]
+  T* twiddle;        // [tap pair][frequency that stands for its pair or octet]: (cos, sin) of 2 pi f offset / length[1]
+  int64_t* row_at;   // [row of taps]: where it enters the transform
+  Cx<T>* column[2];  // [length[0]] for f and n / 2 - f: zero but where rows of taps are
+  Cx<T>* buffer;     // [2 length[0]]
 
-  // Eight sums of each pair of taps are 3.5 then, but there are those of the residues' sums.
-  static bool is_octet_worth_it(const TapList& taps, int64_t length) {
-    constexpr int64_t kFewPairs = 20;
-    return taps.pairs > kFewPairs && PairOrder::of_series(length).eighth > 0;
-  }
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
-    TapColumn made{
-        taps,   rows.n == 1 && is_octet_worth_it(taps, cols.n), 1, &rows, &cols, nullptr, nullptr, {nullptr, nullptr},
-        nullptr};
+    TapColumn made{};
+    made.taps = taps;
+    made.rows = &rows;
+    made.cols = &cols;
     made.twiddle = arena.take<T>(2 * taps.pairs * (rows.n == 1 ? kPairs : 1));
     made.row_at = arena.take<int64_t>(taps.rows);
     made.column[0] = arena.take<Cx<T>>(rows.n);
@@ -49,32 +43,32 @@ struct TapColumn {
     return made;
   }
 
-  void prepare(int sign_of_sums) {
-    sign = sign_of_sums;
+  // Sums along the column run over exp(sign 2 pi i f offset / length). Those along a row run over exp(+...): for the
+  // other sign taps are loaded mirrored.
+  void prepare(int sign) {
     for (int64_t y = 0; y < rows->n; ++y)
       column[0][y] = column[1][y] = {Vec<T>{}, Vec<T>{}};
     for (int64_t r = 0; r < taps.rows; ++r)
       row_at[r] = sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r];
   }
   // The frequencies f[0], ..., f[count - 1], each of which stands for its pair.
-  void set_frequencies(const int64_t* f, int count) { set_twiddles(f, count, sign); }
-  void set_twiddles(const int64_t* f, int count, int sign_of_sines) {
+  void set_frequencies(const int64_t* f, int count) {
     for (int64_t t = 0; t < taps.pairs; ++t) {
       for (int i = 0; i < count; ++i) {
         const T* root = cols->root + 2 * modulo_of_product(f[i], taps.col_pos[t], cols->n);
         twiddle[2 * (t * count + i)] = root[0];
-        twiddle[2 * (t * count + i) + 1] = sign_of_sines < 0 ? -root[1] : root[1];
+        twiddle[2 * (t * count + i) + 1] = root[1];
       }
     }
   }
 
-  // The same for a run of series, of one unit unless they are octets; any frequency will do where a pair is missing.
+  // Those of a run of series, which is one unit unless they are octets; any will do where a pair is missing.
   void set_run(const Run& run) {
     int64_t f[kPairs] = {};
-    if (in_octets) {
+    if (taps.in_octets()) {
       for (int64_t i = 0; i < run.count; ++i)
         f[i] = run.unit[i].frequency[0];
-      return set_twiddles(f, static_cast<int>(run.count), 1);
+      return set_frequencies(f, static_cast<int>(run.count));
     }
     const Unit& unit = run.unit[0];
     for (int64_t i = 0; i < unit.count; i += 2)
@@ -119,7 +113,7 @@ struct TapColumn {
   template <int kForm>
   DASH_INLINE void run_spectra(const Vec<T>* w, const Run& run, const Output<T>* out) const {
     Cx<T> all[Run::kMost][2 * kPairs];
-    if (!in_octets)
+    if (!taps.in_octets())
       pair_spectra(w, all[0]);
     else if (run.count == 1)
       octet_spectra<1>(w, all);
@@ -139,8 +133,7 @@ struct TapColumn {
   }
   template <int kUnits>
   DASH_INLINE void octet_spectra(const Vec<T>* w, Cx<T> (*out)[2 * kPairs]) const {
-    const TapOctets<T, kUnits> octets{taps, twiddle};
-    sign > 0 ? octets.template spectra<1>(w, out) : octets.template spectra<-1>(w, out);
+    TapOctets<T, kUnits>{taps, twiddle}.spectra(w, out);
   }
   // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
   DASH_INLINE void pair_spectra(const Vec<T>* w, Cx<T>* out) const {
@@ -149,7 +142,7 @@ struct TapColumn {
       out[i] = {Vec<T>{}, Vec<T>{}};
   }
 
-  // The adjoint of sum_row: adds to the gradients of even and odd parts; both signs of the exponent are minus.
+  // The adjoint of sum_row: adds to the gradients of even and odd parts.
   template <int kCount, int kStep>
   DASH_INLINE void add_row(int64_t r, const Cx<T>* near, const Cx<T>* far, Vec<T>* gradient) const {
     const int64_t bounds[3] = {taps.row_start[r], taps.row_middle[r], taps.row_start[r + 1]};
@@ -168,7 +161,7 @@ struct TapColumn {
 #pragma GCC unroll 4
         for (int i = 0; i < kCount; ++i) {
           even_part += re[i] * turn[2 * i];
-          odd_part -= im[i] * turn[2 * i + 1];
+          odd_part += im[i] * turn[2 * i + 1];
         }
         gradient[2 * t] = even_part;
         gradient[2 * t + 1] = odd_part;
@@ -179,7 +172,7 @@ struct TapColumn {
   // What a frequency of the half spectrum counts in sums over all: the first and the last one have no mirror image.
   T share_of(int64_t f) const { return f == 0 || 2 * f == cols->n ? T(0.5) : T(1); }
 
-  // The same for the run of series set, from products[u][i] of frequency i of unit u.
+  // The adjoint of run_spectra, from products[u][i] of frequency i of unit u.
   DASH_INLINE void add_run(const Run& run, const Cx<T>* const* products, Vec<T>* gradient) const {
     Cx<T> whole[Run::kMost][2 * kPairs];
     const Cx<T>* all[Run::kMost];
@@ -193,9 +186,9 @@ struct TapColumn {
       for (int64_t i = 0; i < unit.count; ++i)
         whole[u][unit.place[i]] = scaled(products[u][i], share_of(unit.frequency[i]));
     }
-    if (in_octets && run.count == 1)
+    if (taps.in_octets() && run.count == 1)
       TapOctets<T, 1>{taps, twiddle}.add_spectra(all, gradient);
-    else if (in_octets)
+    else if (taps.in_octets())
       TapOctets<T, 2>{taps, twiddle}.add_spectra(all, gradient);
     else if (taps.rows)
       add_row<kPairs, 2>(0, all[0], all[0] + 1, gradient);
@@ -227,16 +220,17 @@ inline void carry(Vec<T>* partial, int64_t count, Vec<T>* total) {
   }
 }
 
-// Even and odd parts of every lane's weight row, times scale; `row` is scratch of num_taps vectors.
+// Even and odd parts of every lane's weight row, times scale, or of its mirror image along the row: the conjugates of
+// spectra. `row` is scratch of num_taps vectors.
 template <class T>
 inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, const Lanes<T>& lanes, T scale,
-                      Vec<T>* parts, Vec<T>* row) {
+                      bool mirrored, Vec<T>* parts, Vec<T>* row) {
   load_lanes(base, lanes, num_taps, row);
   for (int64_t pair = 0; pair < taps.pairs; ++pair) {
     const Vec<T> plus = taps.plus[pair] < 0 ? Vec<T>{} : row[taps.plus[pair]] * scale;
     const Vec<T> minus = taps.minus[pair] < 0 ? Vec<T>{} : row[taps.minus[pair]] * scale;
     parts[2 * pair] = plus + minus;
-    parts[2 * pair + 1] = plus - minus;
+    parts[2 * pair + 1] = mirrored ? minus - plus : plus - minus;
   }
 }
 

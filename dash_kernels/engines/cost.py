@@ -126,7 +126,7 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
         weights = vectors_of(width, lanes) * depth * groups
-        # as in DenseTransfer::choose_lanes and, for the weights' gradient, in DenseWeightGrad; samples go in pairs
+        # as in LaneCosts (csrc/core/sides.h) and, for the weights' gradient, in DenseWeightGrad; samples go in pairs
         samples, results = 2 * vectors_of(batch, 2 * lanes), vectors_of(width, lanes)
         sources = min(samples * depth, vectors_of(depth, lanes) * batch)
         by_batch = samples * ((depth + width) * TRANSFORM + depth * width)

@@ -116,9 +116,9 @@ struct TapColumn {
     if (!taps.in_octets())
       pair_spectra(w, all[0]);
     else if (run.count == 1)
-      octet_spectra<1>(w, all);
+      TapOctets<T, 1>{taps, twiddle}.spectra(w, all);
     else
-      octet_spectra<2>(w, all);
+      TapOctets<T, 2>{taps, twiddle}.spectra(w, all);
     for (int64_t u = 0; u < run.count; ++u) {
       const Unit& unit = run.unit[u];
       if (unit.count == 2 * kPairs) {
@@ -130,10 +130,6 @@ struct TapColumn {
           put<T, kForm>(out[u], unit.count, i, all[u][unit.place[i]]);
       }
     }
-  }
-  template <int kUnits>
-  DASH_INLINE void octet_spectra(const Vec<T>* w, Cx<T> (*out)[2 * kPairs]) const {
-    TapOctets<T, kUnits>{taps, twiddle}.spectra(w, out);
   }
   // Spectra of a series at the kPairs frequencies set and their partners, in turns: out[0], out[1], ... [2 kPairs].
   DASH_INLINE void pair_spectra(const Vec<T>* w, Cx<T>* out) const {

@@ -2,6 +2,7 @@
 // The product over channels, one frequency after the other: out[j] = sum_k P[k] * q[k, j], P and out vectors of kLanes
 // planes, q scalars. Three real products per complex one, all fused multiply-adds: with q = c + i d,
 //   (a + i b)(c + i d) = [c (a + b) - b (c + d)] + i [c (a + b) + a (d - c)].
+// With kConjugate, the conjugates of P are taken.
 #pragma once
 #include "fft.h"
 
@@ -27,7 +28,7 @@ struct Product {
   bool accumulate;  // adds to what is there
 };
 
-template <class T, int kJ>
+template <class T, int kJ, bool kConjugate>
 DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, const T* q, const int64_t* j_offset,
                                     Cx<T>* out) {
   Vec<T> first[kJ], re[kJ], im[kJ];
@@ -38,7 +39,7 @@ DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, c
     column[j] = q + j_offset[j];
   }
   for (int64_t k = 0; k < product.depth; ++k) {
-    const Vec<T> a = p->re, b = p->im, both = a + b;
+    const Vec<T> a = p->re, b = kConjugate ? -p->im : p->im, both = a + b;
     p += product.p_member;
     const int64_t scalar = product.q_offset[k];
 #pragma GCC unroll 8
@@ -56,37 +57,37 @@ DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, c
   }
 }
 
-template <class T, int kJ>
+template <class T, int kJ, bool kConjugate>
 void contract_column(const Product<T>& product, const int64_t* j_offset) {
   for (int64_t y = 0, py = 0, qy = 0; y < product.n; ++y) {
-    contract_frequency<T, kJ>(product, product.p + py * product.p_row,
-                              reinterpret_cast<const T*>(product.q + qy * product.q_row), j_offset,
-                              product.out + (product.reversed && y > 0 ? product.n - y : y));
+    contract_frequency<T, kJ, kConjugate>(product, product.p + py * product.p_row,
+                                          reinterpret_cast<const T*>(product.q + qy * product.q_row), j_offset,
+                                          product.out + (product.reversed && y > 0 ? product.n - y : y));
     if (++py == product.p_period) py = 0;
     if (++qy == product.q_period) qy = 0;
   }
 }
 
 // A whole column of frequencies, for count <= kBlock results at a time.
-template <class T>
+template <bool kConjugate = false, class T>
 inline void contract(const Product<T>& product, int64_t count, const int64_t* j_offset) {
   switch (count) {
     case 1:
-      return contract_column<T, 1>(product, j_offset);
+      return contract_column<T, 1, kConjugate>(product, j_offset);
     case 2:
-      return contract_column<T, 2>(product, j_offset);
+      return contract_column<T, 2, kConjugate>(product, j_offset);
     case 3:
-      return contract_column<T, 3>(product, j_offset);
+      return contract_column<T, 3, kConjugate>(product, j_offset);
     case 4:
-      return contract_column<T, 4>(product, j_offset);
+      return contract_column<T, 4, kConjugate>(product, j_offset);
     case 5:
-      return contract_column<T, 5>(product, j_offset);
+      return contract_column<T, 5, kConjugate>(product, j_offset);
     case 6:
-      return contract_column<T, 6>(product, j_offset);
+      return contract_column<T, 6, kConjugate>(product, j_offset);
     case 7:
-      return contract_column<T, 7>(product, j_offset);
+      return contract_column<T, 7, kConjugate>(product, j_offset);
     default:
-      return contract_column<T, 8>(product, j_offset);
+      return contract_column<T, 8, kConjugate>(product, j_offset);
   }
 }
 

@@ -88,10 +88,12 @@ struct DenseTransfer : DenseTiles<T> {
     }
   }
 
-  // Lanes are channels of `to`: weights of depth_block channels of `from` at a time, times all samples.
-  void run_by_channels(const Workspace& w, Worker& worker, const Run& run) const {
+  // Lanes are channels of `to`: the columns of all samples, then weights of depth_block channels of `from` at a time.
+  void transform_samples(const Workspace& w, const Worker& worker, const Run& run) const {
     for (int64_t tile = 0; tile < tiles_of(run); ++tile)
       transform_maps(w, worker, run, tile, 0, from.vectors(), tile);
+  }
+  void multiply_channels(const Workspace& w, Worker& worker, const Run& run) const {
     const Tile maps = maps_tile(), weights = weights_tile();
     for (int64_t group = 0; group < weight_groups(); ++group) {
       for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
@@ -139,10 +141,9 @@ struct DenseTransfer : DenseTiles<T> {
   }
 
   void treat(const Workspace& w, Worker& worker, const Run& run) const {
-    if (to.lanes_are_batch)
-      run_by_samples(w, worker, run);
-    else
-      run_by_channels(w, worker, run);
+    if (to.lanes_are_batch) return run_by_samples(w, worker, run);
+    transform_samples(w, worker, run);
+    multiply_channels(w, worker, run);
   }
 
   int64_t weights_of_group() const { return depth * width * problem.num_taps; }

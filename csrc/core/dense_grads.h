@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Both gradients of a convolution that sums over channels in one pass: the gradient of the output is transformed along
-// its rows once, and while the columns of a run of row frequencies are in cache both take them. The spectrum of the
+// Both gradients of a convolution that sums over channels in one pass: rows and columns of the output's gradient are
+// transformed once, and while the columns of a run of row frequencies are in cache both take them. The spectrum of the
 // input gives way to that of its gradient, run by run.
 #pragma once
 #include "dense_weights.h"
@@ -14,18 +14,20 @@ struct DenseGrads {
   DenseWeightGrad<T> weights;
   DenseTransfer<T> maps;
 
-  DenseGrads(const ConvProblem& p, const TapList& t) : problem(p), weights(p, t), maps(p, t, false, true) {}
+  DenseGrads(const ConvProblem& p, const TapList& t) : problem(p), weights(p, t, true), maps(p, t, false, true) {}
 
   // Both can share a spectrum if its lanes, and those of the input's, are channels. That may make the gradient of the
-  // input dearer than lanes across samples would, but not by more than the rows that are spared; and the columns of
-  // all samples, of a part of the batch, have to stay in the second-level cache.
+  // input dearer than lanes across samples would, and that of the weights than lanes across output channels would, but
+  // not by more than the transforms that are spared; and the columns of all samples, of a part of the batch, have to
+  // stay in the second-level cache.
   static bool can_share(const ConvProblem& p) {
     constexpr int64_t kCachedVectors = 4500;  // 15 to 20 % faster with 3,500, as much slower with 5,100
     const int64_t depth = p.out_channels / p.groups, width = p.in_channels / p.groups;
     const LaneCosts<T> costs(p.batch, depth, width), of_input(p.batch, width, depth);
-    const int64_t groups = ceil_div(depth, kLanes<T>), spared = groups * p.batch * LaneCosts<T>::kTransform / 2;
+    const int64_t groups = ceil_div(depth, kLanes<T>), spared = groups * p.batch * LaneCosts<T>::kTransform;
+    const int64_t dearer = p.batch * (ceil_div(width, kLanes<T>) * depth - groups * width);
     const int64_t height = p.length[0] == 1 ? 2 * Unit::kSeriesPairs : p.length[0] / p.stride[0];
-    return !costs.narrow && !of_input.narrow && costs.by_channel <= costs.by_batch + spared &&
+    return !costs.narrow && !of_input.narrow && costs.by_channel + dearer <= costs.by_batch + spared &&
            smaller(p.batch, part_of_batch<T>(p)) * groups * height <= kCachedVectors;
   }
 
@@ -33,10 +35,18 @@ struct DenseGrads {
     typename DenseWeightGrad<T>::Workspace weights;
     typename DenseTransfer<T>::Workspace maps;
   };
+  // The weight gradient's columns of the input lie where the products of the input's gradient come later, if they fit.
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
-    w.weights = weights.make_workspace(arena, count);
-    w.maps = maps.make_workspace(arena, count, w.weights.out_spectrum, w.weights.in_spectrum);
+    w.maps = maps.make_workspace(arena, count);
+    w.weights = weights.make_workspace(arena, count, w.maps.to_spectrum, w.maps.from_spectrum);
+    const bool fit = weights.vectors_size() <= maps.product_size();
+    for (int64_t i = 0; i < count; ++i) {
+      Cx<T>* const vectors = arena.take<Cx<T>>(fit ? 0 : weights.vectors_size());
+      if (!w.weights.workers) continue;
+      w.weights.workers[i].vectors = fit ? w.maps.workers[i].product : vectors;
+      w.weights.workers[i].factors = w.maps.workers[i].factors;
+    }
     return w;
   }
 
@@ -57,8 +67,10 @@ struct DenseGrads {
     for (int64_t group = 0; group < problem.groups; ++group) {
       weights.transform_rows(w.weights, group, of.out_gradient, of.input, to.bias, add, workers);
       maps.load_weights(of.weight + group * maps.weights_of_group(), w.maps, workers);
-      weights.treat_runs(w.weights, workers,
-                         [&](int64_t piece, const Run& run) { maps.treat(w.maps, w.maps.workers[piece], run); });
+      weights.treat_runs(
+          w.weights, workers,
+          [&](int64_t piece, const Run& run) { maps.transform_samples(w.maps, w.maps.workers[piece], run); },
+          [&](int64_t piece, const Run& run) { maps.multiply_channels(w.maps, w.maps.workers[piece], run); });
       weights.store_gradient(w.weights, group, to.weight, add, workers);
       maps.to.invert_rows(w.maps.to_spectrum, w.maps.to_places, nullptr, to.input + group * maps.width * maps.to.map,
                           w.maps.row_scratch, workers);

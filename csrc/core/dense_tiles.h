@@ -56,6 +56,7 @@ struct DenseTiles {
   }
   int64_t map_tiles() const { return !to.lanes_are_batch ? tiles : all_weights ? 1 : tiles * from.groups(); }
   int64_t product_column() const { return odd_stride(height); }
+  int64_t product_size() const { return (to.lanes_are_batch ? kBlock : tiles * to.batch) * product_column(); }
 
   // Vectors of the side whose lanes the result has, factors of the other.
   struct Worker {
@@ -90,7 +91,7 @@ struct DenseTiles {
       Worker worker{};
       worker.vectors = arena.take<Cx<T>>(to.lanes_are_batch ? maps : weights);
       worker.factors = arena.take<Factor<T>>(to.lanes_are_batch ? weights : maps);
-      worker.product = arena.take<Cx<T>>((to.lanes_are_batch ? kBlock : tiles * to.batch) * product_column());
+      worker.product = arena.take<Cx<T>>(product_size());
       worker.buffer = arena.take<Cx<T>>(larger(from.column_scratch(), to.column_scratch()));
       worker.q_offset = arena.take<int64_t>(aliases * depth);
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);

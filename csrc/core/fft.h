@@ -31,11 +31,11 @@ struct Input {
 // Where results go. Result k stands at k * stride of one of the arrays.
 template <class T>
 struct Output {
-  enum Form { values, factors, conjugate_factors, product, places } form;
+  enum Form { values, factors, product, places } form;
   int64_t count;  // results from here on may be left out; all n are written unless the form is `values`
   int64_t stride;
   Cx<T>* value;          // values, product, places
-  Factor<T>* factor;     // the other forms
+  Factor<T>* factor;     // factors
   const Cx<T>* operand;  // product: result k times operand[k], at (n - k) modulo n, where an inverse transform takes it
   const int64_t* place;  // places: where result k stands
   const T* sign;         // places: of its imaginary part there
@@ -49,8 +49,8 @@ struct Output {
   static Output to_values(Cx<T>* to, int64_t count, int64_t stride = 1) {
     return {values, count, stride, to, nullptr, nullptr, nullptr, nullptr};
   }
-  static Output to_factors(Factor<T>* to, int64_t n, int64_t stride, bool conjugated = false) {
-    return {conjugated ? conjugate_factors : factors, n, stride, nullptr, to, nullptr, nullptr, nullptr};
+  static Output to_factors(Factor<T>* to, int64_t n, int64_t stride) {
+    return {factors, n, stride, nullptr, to, nullptr, nullptr, nullptr};
   }
   static Output to_product(Cx<T>* to, const Cx<T>* operand, int64_t n) {
     return {product, n, 1, to, nullptr, operand, nullptr, nullptr};
@@ -71,7 +71,7 @@ DASH_INLINE void put(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
     prefetch<true>(to + 1, 1);
     *to = {v.re, v.im * out.sign[k]};
   } else {
-    out.factor[k * out.stride] = factor(kForm == Output<T>::factors ? v : conjugate(v));
+    out.factor[k * out.stride] = factor(v);
   }
 }
 
@@ -200,8 +200,6 @@ void run_last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& o
   with_radix(pass.radix, [&](auto radix) {
     if (out.form == Output<T>::factors)
       last_pass<T, radix(), kAll, Output<T>::factors>(pass, from, out);
-    else if (out.form == Output<T>::conjugate_factors)
-      last_pass<T, radix(), kAll, Output<T>::conjugate_factors>(pass, from, out);
     else if (out.form == Output<T>::product)
       last_pass<T, radix(), kAll, Output<T>::product>(pass, from, out);
     else if (out.form == Output<T>::places)
@@ -221,8 +219,6 @@ void put_in_form(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
     put<T, Output<T>::values>(out, n, k, v);
   else if (out.form == Output<T>::factors)
     put<T, Output<T>::factors>(out, n, k, v);
-  else if (out.form == Output<T>::conjugate_factors)
-    put<T, Output<T>::conjugate_factors>(out, n, k, v);
   else if (out.form == Output<T>::product)
     put<T, Output<T>::product>(out, n, k, v);
   else

@@ -200,10 +200,8 @@ struct Maps {
       }
     } else if (out.form == Output<T>::values) {
       tile_of_series<Output<T>::values>(spectrum, first, count, f, frequencies, tile, out);
-    } else if (out.form == Output<T>::factors) {
-      tile_of_series<Output<T>::factors>(spectrum, first, count, f, frequencies, tile, out);
     } else {
-      tile_of_series<Output<T>::conjugate_factors>(spectrum, first, count, f, frequencies, tile, out);
+      tile_of_series<Output<T>::factors>(spectrum, first, count, f, frequencies, tile, out);
     }
   }
 

@@ -232,7 +232,7 @@ inline void load_taps(const TapList& taps, int64_t num_taps, const T* base, cons
 
 // The adjoint of load_taps, added to what is there if `add`: taps that reach no pixel have gradient zero.
 template <class T>
-inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* parts, T scale, T* base,
+inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* parts, T scale, bool mirrored, T* base,
                        const Lanes<T>& lanes, Vec<T>* row, bool add) {
   if (add) {
     load_lanes<1>(static_cast<const T*>(base), lanes, num_taps, row);
@@ -241,8 +241,9 @@ inline void store_taps(const TapList& taps, int64_t num_taps, const Vec<T>* part
       row[t] = Vec<T>{};
   }
   for (int64_t pair = 0; pair < taps.pairs; ++pair) {
-    if (taps.plus[pair] >= 0) row[taps.plus[pair]] += (parts[2 * pair] + parts[2 * pair + 1]) * scale;
-    if (taps.minus[pair] >= 0) row[taps.minus[pair]] += (parts[2 * pair] - parts[2 * pair + 1]) * scale;
+    const Vec<T> even = parts[2 * pair], odd = mirrored ? -parts[2 * pair + 1] : parts[2 * pair + 1];
+    if (taps.plus[pair] >= 0) row[taps.plus[pair]] += (even + odd) * scale;
+    if (taps.minus[pair] >= 0) row[taps.minus[pair]] += (even - odd) * scale;
   }
   store_lanes(base, lanes, num_taps, row);
 }

@@ -39,14 +39,17 @@ DASH_INLINE void contract_frequency(const Product<T>& product, const Cx<T>* p, c
     column[j] = q + j_offset[j];
   }
   for (int64_t k = 0; k < product.depth; ++k) {
-    const Vec<T> a = p->re, b = kConjugate ? -p->im : p->im, both = a + b;
+    const Vec<T> a = p->re, b = p->im, both = kConjugate ? a - b : a + b;
     p += product.p_member;
     const int64_t scalar = product.q_offset[k];
 #pragma GCC unroll 8
     for (int j = 0; j < kJ; ++j) {
       first[j] += both * column[j][scalar];
       im[j] += a * column[j][scalar + kLanes<T>];
-      re[j] -= b * column[j][scalar + 2 * kLanes<T>];
+      if constexpr (kConjugate)
+        re[j] += b * column[j][scalar + 2 * kLanes<T>];
+      else
+        re[j] -= b * column[j][scalar + 2 * kLanes<T>];
     }
   }
 #pragma GCC unroll 8

@@ -16,19 +16,21 @@ struct DenseGrads {
 
   DenseGrads(const ConvProblem& p, const TapList& t) : problem(p), weights(p, t, true), maps(p, t, false, true) {}
 
-  // Both can share a spectrum if its lanes, and those of the input's, are channels. That may make the gradient of the
-  // input dearer than lanes across samples would, and that of the weights than lanes across output channels would, but
-  // not by more than the transforms that are spared; and the columns of all samples, of a part of the batch, have to
-  // stay in the second-level cache.
-  static bool can_share(const ConvProblem& p) {
-    constexpr int64_t kCachedVectors = 4500;  // 15 to 20 % faster with 3,500, as much slower with 5,100
-    const int64_t depth = p.out_channels / p.groups, width = p.in_channels / p.groups;
-    const LaneCosts<T> costs(p.batch, depth, width), of_input(p.batch, width, depth);
-    const int64_t groups = ceil_div(depth, kLanes<T>), spared = groups * p.batch * LaneCosts<T>::kTransform;
-    const int64_t dearer = p.batch * (ceil_div(width, kLanes<T>) * depth - groups * width);
-    const int64_t height = p.length[0] == 1 ? 2 * Unit::kSeriesPairs : p.length[0] / p.stride[0];
-    return !costs.narrow && !of_input.narrow && costs.by_channel + dearer <= costs.by_batch + spared &&
-           smaller(p.batch, part_of_batch<T>(p)) * groups * height <= kCachedVectors;
+  // Both share a spectrum where its lanes, and those of the input's, are channels. That may make the gradient of the
+  // input dearer than lanes across samples would, and that of the weights than lanes across output channels would; and
+  // factors of all samples that leave the second-level cache are read again for every vector of input channels. Whether
+  // it is dearer by no more than the transforms that are spared, in the unit of LaneCosts:
+  static constexpr int64_t kMissOfMaps = 4, kMissOfSeries = 1;  // reading a vector of factors again
+  bool is_worth_it() const {
+    constexpr int64_t kCached = int64_t{768} << 10;
+    const int64_t batch = problem.batch, width = maps.width, depth = maps.depth;
+    const LaneCosts<T> costs(batch, depth, width), of_input(batch, width, depth);
+    const int64_t factors = maps.from.vectors(), groups = maps.weight_groups();
+    const int64_t transform = maps.to.series ? LaneCosts<T>::kTransform / 2 : LaneCosts<T>::kTransform;
+    const int64_t miss = maps.to.series ? kMissOfSeries : kMissOfMaps;
+    const int64_t bytes = maps.tiles * maps.maps_tile().size * static_cast<int64_t>(sizeof(Factor<T>));
+    const int64_t dearer = batch * groups * depth - factors * width + (bytes > kCached ? factors * groups * miss : 0);
+    return !costs.narrow && !of_input.narrow && costs.by_channel + dearer <= costs.by_batch + factors * transform;
   }
 
   struct Workspace {

@@ -43,7 +43,7 @@ struct DenseWeightGrad {
     Cx<T>*vectors, *product, *buffer;  // [tile][group of channels of `of_vectors`]: a tile
     Factor<T>* factors;                // [tile]; if given, of both frequencies of a map's pair
     Cx<T>* rows_of_taps[2];            // [group][channel of `of_factors`][row of taps] of both frequencies of a pair
-    // [group][channel of `of_factors`][tap]: the sum so far, and that of the latest frequencies
+    // [group][channel of `of_factors`][tap]: the sum so far, and that of the latest frequencies; of few they are one
     Vec<T>*gradient, *partial;
     TapColumn<T> tap_column;
   };
@@ -84,7 +84,7 @@ struct DenseWeightGrad {
       for (Cx<T>*& rows : worker.rows_of_taps)
         rows = arena.take<Cx<T>>(of_vectors.series ? 0 : of_vectors.groups() * width * taps.rows);
       worker.gradient = arena.take<Vec<T>>(tap_vectors);
-      worker.partial = arena.take<Vec<T>>(tap_vectors);
+      worker.partial = carried_after(count) ? arena.take<Vec<T>>(tap_vectors) : worker.gradient;
       worker.tap_column = TapColumn<T>::make(taps, full_rows, full_cols, arena);
       if (w.workers) w.workers[i] = worker;
     }
@@ -188,7 +188,7 @@ struct DenseWeightGrad {
     parallel_shares(workers, of_vectors.groups() * width, [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         Vec<T>* sum = w.workers[0].gradient + i * taps.count();
-        for (int64_t other = 1; other < pieces(workers); ++other) {
+        for (int64_t other = 1; other < pieces(workers.count); ++other) {
           const Vec<T>* more = w.workers[other].gradient + i * taps.count();
           for (int64_t t = 0; t < taps.count(); ++t)
             sum[t] += more[t];
@@ -215,7 +215,7 @@ struct DenseWeightGrad {
     of_factors.fill(w.factors_places, false);
     for (int64_t b = 0; b < batch; ++b)
       w.q_offset[b] = of_factors.scalar_in(factors_tile(), b, 0);
-    for (int64_t i = 0; i < pieces(workers); ++i)
+    for (int64_t i = 0; i < pieces(workers.count); ++i)
       w.workers[i].tap_column.prepare(given ? -1 : 1);
   }
 
@@ -234,16 +234,21 @@ struct DenseWeightGrad {
     if (of_bias) store_sums(w.sums, of_bias + group * out().channels, add);
   }
 
+  int64_t runs() const { return ceil_div(in().units(), run_units); }
   // Sums that depend on their order are kept by piece.
-  int64_t pieces(const Workers& workers) const {
-    return larger(1, smaller(workers.count, ceil_div(in().units(), run_units)));
+  int64_t pieces(int64_t workers) const { return larger(1, smaller(workers, runs())); }
+  // Runs of a piece after which what they add up to is carried over; 0 if they are so few that the products, sums over
+  // the batch, round more.
+  int64_t carried_after(int64_t workers) const {
+    constexpr int64_t kFew = 32;
+    return ceil_div(runs(), pieces(workers)) <= kFew ? 0 : carry_after(runs());
   }
 
   // The gradient of a group, piece by piece; before(piece, run) and after(piece, run) each run.
   template <class Before, class After>
   void treat_runs(const Workspace& w, const Workers& workers, const Before& before, const After& after) const {
-    const int64_t runs = ceil_div(in().units(), run_units), block = carry_after(runs);
-    parallel_pieces(workers, runs, [&](int64_t piece, int64_t begin, int64_t end) {
+    const int64_t block = carried_after(workers.count);
+    parallel_pieces(workers, runs(), [&](int64_t piece, int64_t begin, int64_t end) {
       Worker& own = w.workers[piece];
       for (int64_t t = 0; t < tap_vectors; ++t)
         own.gradient[t] = own.partial[t] = Vec<T>{};
@@ -255,9 +260,9 @@ struct DenseWeightGrad {
         else
           add_maps(w, own, run.unit[0]);
         after(piece, run);
-        if ((i - begin) % block == block - 1) carry<T>(own.partial, tap_vectors, own.gradient);
+        if (block && ((i - begin) % block == block - 1 || i + 1 == end))
+          carry<T>(own.partial, tap_vectors, own.gradient);
       }
-      carry<T>(own.partial, tap_vectors, own.gradient);
     });
   }
 

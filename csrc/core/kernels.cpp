@@ -37,13 +37,16 @@ int64_t bytes_of(const Form& form, int64_t workers) {
 
 // Whether both gradients are one algorithm, and not one after the other.
 template <class T>
-bool is_shared(ConvOp op, const ConvProblem& problem) {
-  return op == ConvOp::both_grads && !is_depthwise(problem) && DenseGrads<T>::can_share(problem);
+bool is_shared(ConvOp op, const ConvProblem& problem, const TapList& taps) {
+  if (op != ConvOp::both_grads || is_depthwise(problem)) return false;
+  ConvProblem part = problem;
+  part.batch = smaller(problem.batch, part_of_batch<T>(problem));
+  return DenseGrads<T>(part, taps).is_worth_it();
 }
 
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
-  const bool shared = is_shared<T>(op, problem), weight_grad = op == ConvOp::weight_grad;
+  const bool shared = is_shared<T>(op, problem, taps), weight_grad = op == ConvOp::weight_grad;
   if (op == ConvOp::both_grads && !shared)
     return larger(workspace<T>(ConvOp::input_grad, problem, taps, workers),
                   workspace<T>(ConvOp::weight_grad, problem, taps, workers));
@@ -62,7 +65,7 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 template <class T>
 void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const Operands<T>& o, void* buffer,
               const Workers& workers) {
-  const bool shared = is_shared<T>(op, problem);
+  const bool shared = is_shared<T>(op, problem, taps);
   if (op == ConvOp::both_grads && !shared) {
     convolve<T>(ConvOp::input_grad, problem, taps, {o.a, o.b, o.result}, buffer, workers);
     const Operands<T> of_taps = {o.a, o.x, o.taps_gradient, nullptr, o.bias_gradient};

@@ -13,8 +13,8 @@ struct DenseTransfer : DenseTiles<T> {
   using Base = DenseTiles<T>;
   using Base::aliases, Base::all_weights, Base::depth, Base::depth_block, Base::forward, Base::from, Base::from_height,
       Base::full_rows, Base::load_weights, Base::make_workspace, Base::maps_tile, Base::problem, Base::product_column,
-      Base::run_units, Base::tiles, Base::tiles_of, Base::to, Base::transform_maps, Base::transform_weights,
-      Base::unit_of, Base::weight_groups, Base::weights_tile, Base::width;
+      Base::sample_step, Base::run_units, Base::tiles, Base::tiles_of, Base::to, Base::transform_maps,
+      Base::transform_weights, Base::unit_of, Base::weight_groups, Base::weights_tile, Base::width;
   using typename Base::Worker, typename Base::Workspace;
 
   DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel = false)
@@ -62,6 +62,7 @@ struct DenseTransfer : DenseTiles<T> {
     }
   }
   void run_by_samples(const Workspace& w, Worker& worker, const Run& run) const {
+    const int64_t step = sample_step(run);  // groups of samples stand in pairs too
     const auto maps = [&](int64_t tile, int64_t samples, int64_t at) {
       transform_maps(w, worker, run, tile, from.vector_of(samples, 0), depth, at);
     };
@@ -69,7 +70,7 @@ struct DenseTransfer : DenseTiles<T> {
       for (int64_t group = 0; group < weight_groups(); ++group)
         transform_weights(w, worker, run, group, 0, depth, group);
       for (int64_t tile = 0; tile < tiles_of(run); ++tile) {
-        for (int64_t samples = 0; samples < from.groups(); ++samples) {
+        for (int64_t samples = 0; samples < from.groups(); samples += step) {
           maps(tile, samples, 0);
           for (int64_t group = 0; group < weight_groups(); ++group)
             multiply_samples(w, worker, run, tile, samples, 0, group, group);
@@ -78,12 +79,12 @@ struct DenseTransfer : DenseTiles<T> {
       return;
     }
     for (int64_t tile = 0; tile < tiles_of(run); ++tile)
-      for (int64_t samples = 0; samples < from.groups(); ++samples)
+      for (int64_t samples = 0; samples < from.groups(); samples += step)
         maps(tile, samples, tile * from.groups() + samples);
     for (int64_t group = 0; group < weight_groups(); ++group) {
       transform_weights(w, worker, run, group, 0, depth, 0);
       for (int64_t tile = 0; tile < tiles_of(run); ++tile)
-        for (int64_t samples = 0; samples < from.groups(); ++samples)
+        for (int64_t samples = 0; samples < from.groups(); samples += step)
           multiply_samples(w, worker, run, tile, samples, tile * from.groups() + samples, group, 0);
     }
   }
@@ -94,6 +95,7 @@ struct DenseTransfer : DenseTiles<T> {
       transform_maps(w, worker, run, tile, 0, from.vectors(), tile);
   }
   void multiply_channels(const Workspace& w, Worker& worker, const Run& run) const {
+    const int64_t step = sample_step(run);
     const Tile maps = maps_tile(), weights = weights_tile();
     for (int64_t group = 0; group < weight_groups(); ++group) {
       for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
@@ -113,18 +115,19 @@ struct DenseTransfer : DenseTiles<T> {
           product.q_period = smaller(product.n, from_height);
           product.depth = aliases * count;
           product.accumulate = k0 > 0;
-          for (int64_t b = 0; b < to.batch; b += kBlock) {
-            const int64_t block = smaller(kBlock, to.batch - b);
+          product.out_stride = step * product_column();
+          for (int64_t b = 0; b < to.batch; b += kBlock * step) {
+            const int64_t block = smaller(kBlock, ceil_div(to.batch - b, step));
             int64_t j_offset[kBlock];
             for (int64_t j = 0; j < block; ++j)
-              j_offset[j] = from.scalar_in(maps, b + j, 0);
+              j_offset[j] = from.scalar_in(maps, b + j * step, 0);
             product.out = worker.product + (tile * to.batch + b) * product_column();
             contract(product, block, j_offset);
           }
         }
       }
       for (int64_t tile = 0; tile < tiles_of(run); ++tile)
-        for (int64_t b = 0; b < to.batch; ++b)
+        for (int64_t b = 0; b < to.batch; b += step)
           keep(w, worker, unit_of(run, tile), tile, worker.product + (tile * to.batch + b) * product_column(),
                to.vector_of(group, b));
     }

@@ -117,6 +117,10 @@ struct DenseTiles {
   int64_t alias_of(int64_t g, int64_t alias) const { return g + alias * to.cols->n; }
 
   const Unit& unit_of(const Run& run, int64_t tile) const { return run.unit[to.series ? tile : 0]; }
+  // From a sample that is treated to the next one: at row frequencies 0 and n / 2 every second one will do.
+  int64_t sample_step(const Run& run) const {
+    return !to.series && run.unit[0].frequency[0] == 0 && to.paired() ? 2 : 1;
+  }
   int64_t tiles_of(const Run& run) const { return to.series ? run.count : run.unit[0].count; }
 
   // Tile `tile` of `count` vectors of `from`.
@@ -132,7 +136,8 @@ struct DenseTiles {
       const Output<T> out = to.lanes_are_batch
                                 ? Output<T>::to_values(worker.vectors + offset, from_height, columns.row)
                                 : Output<T>::to_factors(worker.factors + offset, from_height, columns.row);
-      from.transform_tile(w.from_spectrum, first, count, f, unit.count, columns, out, worker.buffer);
+      from.transform_tile(w.from_spectrum, first, count, f, unit.count, sample_step(run) > 1, columns, out,
+                          worker.buffer);
     }
   }
 

@@ -50,7 +50,7 @@ struct DenseWeightGrad {
   struct Workspace {
     Cx<T>*vectors_spectrum, *factors_spectrum, *row_scratch;
     typename Maps<T>::Places vectors_places, factors_places;
-    int64_t* q_offset;
+    int64_t *q_offset, *q_offset_of_firsts;  // of every sample, of every second one
     Vec<T>* tap_rows;
     LaneSums<T>* sums;  // of the gradient of the output, one per vector
     Worker* workers;
@@ -74,6 +74,7 @@ struct DenseWeightGrad {
     w.vectors_places = of_vectors.make_places(arena);
     w.factors_places = of_factors.make_places(arena);
     w.q_offset = arena.take<int64_t>(batch);
+    w.q_offset_of_firsts = arena.take<int64_t>(ceil_div(batch, 2));
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
     w.sums = arena.take<LaneSums<T>>(out().vectors());
     w.workers = arena.take<Worker>(count);
@@ -91,32 +92,33 @@ struct DenseWeightGrad {
     return w;
   }
 
-  // Both sides of one frequency of maps, or of all of a unit of series.
-  void transform_sides(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, int64_t tile) const {
+  // Both sides of one frequency of maps, or of all of a unit of series; if `firsts`, of every second sample.
+  void transform_sides(const Workspace& w, const Worker& worker, const int64_t* f, int64_t count, bool firsts,
+                       int64_t tile) const {
     const Tile vectors = vectors_tile(), factors = factors_tile();
     for (int64_t group = 0; group < of_vectors.groups(); ++group) {
       Cx<T>* const columns = worker.vectors + (tile * of_vectors.groups() + group) * vectors.size;
-      of_vectors.transform_tile(w.vectors_spectrum, of_vectors.vector_of(group, 0), batch, f, count, vectors,
+      of_vectors.transform_tile(w.vectors_spectrum, of_vectors.vector_of(group, 0), batch, f, count, firsts, vectors,
                                 Output<T>::to_values(columns, height_of(of_vectors), vectors.row), worker.buffer);
     }
     if (given) return;
     Factor<T>* const columns = worker.factors + tile * factors.size;
-    of_factors.transform_tile(w.factors_spectrum, 0, of_factors.vectors(), f, count, factors,
+    of_factors.transform_tile(w.factors_spectrum, 0, of_factors.vectors(), f, count, firsts, factors,
                               Output<T>::to_factors(columns, height_of(of_factors), factors.row), worker.buffer);
   }
   // Products of a tile of factors with a group of vectors, for a block of channels from j0 on; that of channel j0 + j
   // stands at product_of(worker, tile, j).
-  void multiply(const Workspace& w, const Worker& worker, int64_t count, int64_t tile, const Factor<T>* columns,
-                int64_t group, int64_t j0, int64_t block) const {
+  void multiply(const Workspace& w, const Worker& worker, int64_t count, bool firsts, int64_t tile,
+                const Factor<T>* columns, int64_t group, int64_t j0, int64_t block) const {
     const Tile vectors = vectors_tile(), factors = factors_tile();
     Product<T> product{};
     product.p = worker.vectors + (tile * of_vectors.groups() + group) * vectors.size;
     product.p_row = vectors.row;
-    product.p_member = vectors.member;
+    product.p_member = vectors.member * (firsts ? 2 : 1);
     product.q = columns;
     product.q_row = factors.row;
-    product.q_offset = w.q_offset;
-    product.depth = batch;
+    product.q_offset = firsts ? w.q_offset_of_firsts : w.q_offset;
+    product.depth = firsts ? batch / 2 : batch;
     product.n = of_vectors.series ? count : full_rows.n;
     product.p_period = smaller(product.n, height_of(of_vectors));
     product.q_period = smaller(product.n, height_of(of_factors));
@@ -140,11 +142,12 @@ struct DenseWeightGrad {
 
   void add_series(const Workspace& w, Worker& worker, const Run& run) const {
     for (int64_t tile = 0; tile < run.count; ++tile)
-      transform_sides(w, worker, run.unit[tile].frequency, run.unit[tile].count, tile);
+      transform_sides(w, worker, run.unit[tile].frequency, run.unit[tile].count, false, tile);
     worker.tap_column.set_run(run);
     for_each_block([&](int64_t group, int64_t j0, int64_t block) {
       for (int64_t tile = 0; tile < run.count; ++tile)
-        multiply(w, worker, run.unit[tile].count, tile, worker.factors + tile * factors_tile().size, group, j0, block);
+        multiply(w, worker, run.unit[tile].count, false, tile, worker.factors + tile * factors_tile().size, group, j0,
+                 block);
       for (int64_t j = 0; j < block; ++j) {
         const Cx<T>* const products[Run::kMost] = {product_of(worker, 0, j), product_of(worker, run.count - 1, j)};
         worker.tap_column.add_run(run, products, worker.partial + (group * width + j0 + j) * taps.count());
@@ -153,16 +156,17 @@ struct DenseWeightGrad {
   }
 
   void add_maps(const Workspace& w, Worker& worker, const Unit& unit) const {
+    const bool firsts = unit.frequency[0] == 0 && batch % 2 == 0;  // as DenseTiles::sample_step
     for (int64_t i = 0; i < 2; ++i) {
       Cx<T>* const rows = worker.rows_of_taps[i];
       if (i < unit.count) {
-        transform_sides(w, worker, unit.frequency + i, 1, 0);
+        transform_sides(w, worker, unit.frequency + i, 1, firsts, 0);
+        const T share = firsts ? T(1) : worker.tap_column.share_of(unit.frequency[i]);
         const Factor<T>* const factors = worker.factors + (given ? i * factors_tile().size : 0);
         for_each_block([&](int64_t group, int64_t j0, int64_t block) {
-          multiply(w, worker, 1, 0, factors, group, j0, block);
+          multiply(w, worker, 1, firsts, 0, factors, group, j0, block);
           for (int64_t j = 0; j < block; ++j)
-            worker.tap_column.rows_of(product_of(worker, 0, j), unit.frequency[i],
-                                      rows + (group * width + j0 + j) * taps.rows);
+            worker.tap_column.rows_of(product_of(worker, 0, j), share, rows + (group * width + j0 + j) * taps.rows);
         });
       } else {
         for (int64_t j = 0; j < of_vectors.groups() * width * taps.rows; ++j)
@@ -215,6 +219,8 @@ struct DenseWeightGrad {
     of_factors.fill(w.factors_places, false);
     for (int64_t b = 0; b < batch; ++b)
       w.q_offset[b] = of_factors.scalar_in(factors_tile(), b, 0);
+    for (int64_t b = 0; b < batch; b += 2)
+      w.q_offset_of_firsts[b / 2] = w.q_offset[b];
     for (int64_t i = 0; i < pieces(workers.count); ++i)
       w.workers[i].tap_column.prepare(given ? -1 : 1);
   }

@@ -140,7 +140,7 @@ struct DepthwiseWeightGrad : Depthwise<T> {
       if (series())
         of_series[i] = sum[0];
       else
-        worker.tap_column.rows_of(sum, f, worker.rows_of_taps[i]);
+        worker.tap_column.rows_of(sum, worker.tap_column.share_of(f), worker.rows_of_taps[i]);
     }
     if (series()) {
       const Run run{1, {unit}};

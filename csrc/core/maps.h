@@ -84,6 +84,9 @@ struct Maps {
     if (lanes_are_batch) return vector_of(group ^ 1, member);
     return vector_of(group, smaller(member ^ 1, batch - 1));
   }
+  // Whether every vector has one. Then of the columns at row frequencies 0 and n / 2 half will do: those of second
+  // samples are the mirrored conjugates of the first ones', and the inverse along rows does not read them.
+  bool paired() const { return lanes_are_batch || batch % 2 == 0; }
   int64_t row_pairs() const { return lanes_are_batch ? vectors() / 2 : groups() * ceil_div(batch, 2); }
   int64_t first_of_pair(int64_t pair) const {
     if (lanes_are_batch) return vector_of(pair / members() * 2, pair % members());
@@ -191,10 +194,12 @@ struct Maps {
       }
     }
   }
+  // Of maps, if `firsts`, of the first vector of every pair alone.
   void transform_tile(const Cx<T>* spectrum, int64_t first, int64_t count, const int64_t* f, int64_t frequencies,
-                      const Tile& tile, const Output<T>& out, Cx<T>* buffer) const {
+                      bool firsts, const Tile& tile, const Output<T>& out, Cx<T>* buffer) const {
     if (!series) {
       for (int64_t v = 0; v < count; ++v) {
+        if (firsts && partner(first + v) < first + v) continue;
         if (v + 1 < count) prefetch<false>(column_at(spectrum, first + v + 1, f[0]), size[0]);
         transform_column(spectrum, first + v, f[0], out.shifted(v * tile.member), buffer);
       }

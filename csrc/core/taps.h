@@ -190,12 +190,12 @@ struct TapColumn {
       add_row<kPairs, 2>(0, all[0], all[0] + 1, gradient);
   }
 
-  // The inverse transform of one column of products of frequency f, at the rows of taps alone: kept[r].
-  void rows_of(const Cx<T>* products, int64_t f, Cx<T>* kept) {
+  // The inverse transform of one column of products, times `share`, at the rows of taps alone: kept[r].
+  void rows_of(const Cx<T>* products, T share, Cx<T>* kept) {
     Cx<T>* const result = column[0];
     fft(rows->complex, Input<T>::of(products, rows->n), Output<T>::to_values(result, rows->n), buffer);
     for (int64_t r = 0; r < taps.rows; ++r)
-      kept[r] = scaled(result[row_at[r]], share_of(f));
+      kept[r] = scaled(result[row_at[r]], share);
   }
 };
 

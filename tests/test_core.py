@@ -65,6 +65,10 @@ PROBLEMS = [
     Problem(2, (5, 15), (6, 9), (3, 2), groups=5, stride=(2, 3)),
     Problem(3, (33, 33), (1, 25), (0, 6), groups=33),
     Problem(2, (6, 8), (5, 12), (2, 2), groups=2),
+    Problem(34, (3, 4), (8, 12), (2, 3), stride=(2, 2)),  # even batches at row frequencies 0 and n / 2
+    Problem(4, (17, 18), (8, 12), (2, 3), stride=(2, 2)),
+    Problem(4, (5, 10), (8, 12), (2, 3), groups=5, stride=(2, 2)),
+    Problem(2, (2, 3), (2, 260), (1, 10)),  # so many row frequencies that sums over them are carried over
     Problem(3, (4, 3), (15, 20), (9, 5), circular=True),
     Problem(2, (4, 4), (15, 24), (4, 7), circular=True, stride=(3, 2), groups=4),
     # Series of so many taps that they are summed by residues: lengths 48, 64, 72, 80, 96, 120 and 128, their eighths
@@ -164,6 +168,8 @@ SHARED = [
     Problem(3, (32, 16), (1, 40), (0, 24), dense=True),
     Problem(180, (16, 16), (1, 26), (0, 22), dense=True),
     Problem(2, (16, 16), (15, 20), (9, 5), circular=True),
+    Problem(4, (48, 16), (9, 11), (3, 4)),  # columns of the input that do not fit where products come
+    Problem(2, (16, 16), (2, 260), (1, 10)),
 ]
 IN_PARTS = Problem(35, (16, 16), (60, 60), (7, 9))  # spectra of more than 8 MiB
 

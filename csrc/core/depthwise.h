@@ -194,6 +194,9 @@ struct Depthwise {
 
   int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }
 
+  // Vectors of a pair whose columns at row frequency f are treated (Maps::paired).
+  static int64_t vectors_at(const Maps<T>& maps, int64_t f) { return f == 0 || f == maps.half() ? 1 : maps.batch; }
+
   // visit(where a unit of unstrided series stands in the maps' spectra, where in the weights', its frequencies).
   template <class Visit>
   void for_each_unit(const Maps<T>& maps, const Visit& visit) const {
@@ -231,7 +234,7 @@ struct Depthwise {
   void multiply_forward(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h) const {
     const int64_t aliases = full_cols.n / out_cols.n;
     for (int64_t g = 0; g < out.half() + 1; ++g) {
-      for (int64_t v = 0; v < in.batch; ++v) {
+      for (int64_t v = 0; v < vectors_at(out, g); ++v) {
         in.transform_column(worker.in_spectrum, v, g, Output<T>::to_product(worker.a, h + weight_at(g), full_rows.n),
                             worker.buffer);
         for (int64_t alias = 1; alias < aliases; ++alias) {
@@ -281,7 +284,7 @@ struct Depthwise {
   void multiply_back(const Maps<T>& in, const Maps<T>& out, Worker& worker, const Cx<T>* h, bool add) const {
     for (int64_t f = 0; f < in.half() + 1; ++f) {
       const Cx<T>* const weights = h + weight_at(f);
-      for (int64_t v = 0; v < in.batch; ++v) {
+      for (int64_t v = 0; v < vectors_at(in, f); ++v) {
         if (out_rows.n == full_rows.n) {
           out.transform_column(worker.out_spectrum, v, f, Output<T>::to_product(worker.a, weights, full_rows.n),
                                worker.buffer);

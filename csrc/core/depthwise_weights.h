@@ -13,7 +13,7 @@ struct DepthwiseWeightGrad : Depthwise<T> {
   using Base::channel_in, Base::channels, Base::count_of, Base::fill, Base::for_each_unit, Base::full_cols,
       Base::full_rows, Base::multiplier, Base::out_rows, Base::pairs, Base::pattern_lanes, Base::patterns,
       Base::problem, Base::series, Base::side, Base::spectrum_size, Base::strided_rows, Base::taps, Base::transform_in,
-      Base::transform_out, Base::weight_at, Base::weight_size, Base::weights_of;
+      Base::transform_out, Base::vectors_at, Base::weight_at, Base::weight_size, Base::weights_of;
   using typename Base::Worker;
 
   DepthwiseWeightGrad(const ConvProblem& p, const TapList& t) : Base(p, t) {}
@@ -79,11 +79,13 @@ struct DepthwiseWeightGrad : Depthwise<T> {
   void correlate(const Maps<T>& in, const Maps<T>& out, Worker& worker, Cx<T>* sums) const {
     for (int64_t f = 0; f < in.half() + 1; ++f) {
       Cx<T>* const sum = sums + weight_at(f);
-      for (int64_t v = 0; v < in.batch; ++v) {
+      const int64_t vectors = vectors_at(in, f);
+      const T each = static_cast<T>(in.batch / vectors);  // the first one's products stand for the second's
+      for (int64_t v = 0; v < vectors; ++v) {
         in.transform_column(worker.in_spectrum, v, f, Output<T>::to_values(worker.a, full_rows.n), worker.buffer);
         out.transform_column(worker.out_spectrum, v, f, Output<T>::to_values(worker.b, out_rows.n), worker.buffer);
         for (int64_t k = 0, repeated = 0; k < full_rows.n; ++k) {
-          sum[k] = sum[k] + times_conjugate(worker.b[repeated], worker.a[k]);
+          sum[k] = sum[k] + scaled(times_conjugate(worker.b[repeated], worker.a[k]), each);
           if (++repeated == out_rows.n) repeated = 0;
         }
       }

@@ -17,8 +17,8 @@ struct DenseTransfer : DenseTiles<T> {
       Base::transform_weights, Base::unit_of, Base::weight_groups, Base::weights_tile, Base::width;
   using typename Base::Worker, typename Base::Workspace;
 
-  DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel = false)
-      : Base(p, t, is_forward, by_channel) {}
+  DenseTransfer(const ConvProblem& p, const TapList& t, bool is_forward, MapLanes lanes = MapLanes::cheaper)
+      : Base(p, t, is_forward, lanes) {}
 
   Product<T> product_of(const Worker& worker, const Unit& unit) const {
     Product<T> product{};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Both gradients of a convolution that sums over channels in one pass: rows and columns of the output's gradient are
-// transformed once, and while the columns of a run of row frequencies are in cache both take them. The spectrum of the
-// input gives way to that of its gradient, run by run.
+// Both gradients of a convolution that sums over channels in one pass: the rows of the output's gradient are
+// transformed once, and run by run the spectrum of the input gives way to that of its gradient. Where lanes are
+// channels, its columns are transformed once too, and both take them while they are in cache.
 #pragma once
+#include "dense.h"
 #include "dense_weights.h"
 
 namespace dash {
@@ -14,25 +15,35 @@ struct DenseGrads {
   DenseWeightGrad<T> weights;
   DenseTransfer<T> maps;
 
-  DenseGrads(const ConvProblem& p, const TapList& t) : problem(p), weights(p, t, true), maps(p, t, false, true) {}
+  DenseGrads(const ConvProblem& p, const TapList& t, WeightLanes lanes)
+      : problem(p), weights(p, t, lanes), maps(p, t, false, weights.given() ? MapLanes::channels : MapLanes::samples) {}
 
-  // Both share a spectrum where its lanes, and those of the input's, are channels. That may make the gradient of the
-  // input dearer than lanes across samples would, and that of the weights than lanes across output channels would; and
-  // factors of all samples that leave the second-level cache are read again for every vector of input channels. Whether
-  // it is dearer by no more than the transforms that are spared, in the unit of LaneCosts:
-  static constexpr int64_t kMissOfMaps = 4, kMissOfSeries = 1;  // reading a vector of factors again
-  bool is_worth_it() const {
-    constexpr int64_t kCached = int64_t{768} << 10;
-    const int64_t batch = problem.batch, width = maps.width, depth = maps.depth;
-    const LaneCosts<T> costs(batch, depth, width), of_input(batch, width, depth);
-    const int64_t factors = maps.from.vectors(), groups = maps.weight_groups();
-    const int64_t transform = maps.to.series ? LaneCosts<T>::kTransform / 2 : LaneCosts<T>::kTransform;
-    const int64_t miss = maps.to.series ? kMissOfSeries : kMissOfMaps;
-    const int64_t bytes = maps.tiles * maps.maps_tile().size * static_cast<int64_t>(sizeof(Factor<T>));
-    const int64_t dearer = batch * groups * depth - factors * width + (bytes > kCached ? factors * groups * miss : 0);
-    return !costs.narrow && !of_input.narrow && costs.by_channel + dearer <= costs.by_batch + factors * transform;
+  // What lanes are to be: input channels or samples, whichever is cheaper; output channels where one gradient after the
+  // other is. Lanes across samples in the weight gradient need them in that of the input.
+  static WeightLanes cheapest(const ConvProblem& p, const TapList& t) {
+    const int64_t depth = p.out_channels / p.groups, width = p.in_channels / p.groups;
+    const LaneCosts<T> costs(p.batch, depth, width), of_input(p.batch, width, depth);
+    const int64_t apart = smaller(costs.by_batch, costs.by_channel) + Sides::cost(p, Sides::cheaper(p));
+    const int64_t by_channel = costs.by_channel + Sides::cost(p, WeightLanes::input_channels) +
+                               misses(DenseTransfer<T>(p, t, false, MapLanes::channels));
+    if (!costs.narrow && !of_input.narrow && by_channel <= apart) return WeightLanes::input_channels;
+    const int64_t spared = Maps<T>::batch_groups(p.batch) * depth * Sides::kRows;
+    const int64_t by_samples = costs.by_batch + Sides::cost(p, WeightLanes::samples) - spared;
+    if (costs.by_batch <= costs.by_channel && by_samples <= apart) return WeightLanes::samples;
+    return WeightLanes::output_channels;
   }
 
+ private:
+  using Sides = WeightSides<T>;
+
+  // Factors of all samples that leave the second-level cache are read again for every group of input channels.
+  static int64_t misses(const DenseTransfer<T>& maps) {
+    constexpr int64_t kOfMaps = 4, kOfSeries = 1, kCached = int64_t{768} << 10;
+    const int64_t bytes = maps.tiles * maps.maps_tile().size * static_cast<int64_t>(sizeof(Factor<T>));
+    return bytes <= kCached ? 0 : maps.from.vectors() * maps.weight_groups() * (maps.to.series ? kOfSeries : kOfMaps);
+  }
+
+ public:
   struct Workspace {
     typename DenseWeightGrad<T>::Workspace weights;
     typename DenseTransfer<T>::Workspace maps;
@@ -41,6 +52,10 @@ struct DenseGrads {
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
     w.maps = maps.make_workspace(arena, count);
+    if (weights.by_samples()) {
+      w.weights = weights.make_workspace(arena, count, w.maps.from_spectrum, w.maps.to_spectrum);
+      return w;
+    }
     w.weights = weights.make_workspace(arena, count, w.maps.to_spectrum, w.maps.from_spectrum);
     const bool fit = weights.vectors_size() <= maps.product_size();
     for (int64_t i = 0; i < count; ++i) {
@@ -69,10 +84,16 @@ struct DenseGrads {
     for (int64_t group = 0; group < problem.groups; ++group) {
       weights.transform_rows(w.weights, group, of.out_gradient, of.input, to.bias, add, workers);
       maps.load_weights(of.weight + group * maps.weights_of_group(), w.maps, workers);
-      weights.treat_runs(
-          w.weights, workers,
-          [&](int64_t piece, const Run& run) { maps.transform_samples(w.maps, w.maps.workers[piece], run); },
-          [&](int64_t piece, const Run& run) { maps.multiply_channels(w.maps, w.maps.workers[piece], run); });
+      const auto before = [&](int64_t piece, const Run& run) {
+        if (weights.given()) maps.transform_samples(w.maps, w.maps.workers[piece], run);
+      };
+      const auto after = [&](int64_t piece, const Run& run) {
+        if (weights.given())
+          maps.multiply_channels(w.maps, w.maps.workers[piece], run);
+        else
+          maps.treat(w.maps, w.maps.workers[piece], run);
+      };
+      weights.treat_runs(w.weights, workers, before, after);
       weights.store_gradient(w.weights, group, to.weight, add, workers);
       maps.to.invert_rows(w.maps.to_spectrum, w.maps.to_places, nullptr, to.input + group * maps.width * maps.to.map,
                           w.maps.row_scratch, workers);

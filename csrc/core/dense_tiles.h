@@ -27,16 +27,15 @@ struct DenseTiles {
   int64_t depth_block;          // channels of `from` whose weights are transformed at a time
   bool all_weights;             // the weights of all channels of `to` are transformed at once
 
-  // With `by_channel`, lanes of both sides are channels whatever that costs.
-  DenseTiles(const ConvProblem& p, const TapList& t, bool is_forward, bool by_channel)
+  DenseTiles(const ConvProblem& p, const TapList& t, bool is_forward, MapLanes lanes)
       : problem(p), taps(t), forward(is_forward), from(side_maps<T>(p, !is_forward)), to(side_maps<T>(p, is_forward)),
         full_rows(length_plan<T>(p.length[0])), full_cols(length_plan<T>(p.length[1])), depth(from.channels),
         width(to.channels), aliases(full_cols.n / to.cols->n), run_units(aliases > 1 ? 1 : units_per_run<T>(p, t)),
         tiles(to.series ? run_units : 2), height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
     const LaneCosts<T> costs(from.batch, depth, width);
-    to.lanes_are_batch = !by_channel && costs.by_batch <= costs.by_channel;
-    from.lanes_are_batch = !by_channel && (to.lanes_are_batch || costs.narrow);
+    to.lanes_are_batch = lanes == MapLanes::cheaper ? costs.by_batch <= costs.by_channel : lanes == MapLanes::samples;
+    from.lanes_are_batch = to.lanes_are_batch || (lanes == MapLanes::cheaper && costs.narrow);
     const auto bytes = [&](int64_t channels, int64_t each) { return tiles * height * aliases * channels * each; };
     if (to.lanes_are_batch) {
       all_weights = weight_groups() * bytes(depth, sizeof(Factor<T>)) <= kTileBytes || weight_groups() == 1;

@@ -35,18 +35,19 @@ int64_t bytes_of(const Form& form, int64_t workers) {
   return measure.used();
 }
 
-// Whether both gradients are one algorithm, and not one after the other.
+// What the lanes of both gradients in one pass are; output channels where one comes after the other.
 template <class T>
-bool is_shared(ConvOp op, const ConvProblem& problem, const TapList& taps) {
-  if (op != ConvOp::both_grads || is_depthwise(problem)) return false;
+WeightLanes shared_lanes(ConvOp op, const ConvProblem& problem, const TapList& taps) {
+  if (op != ConvOp::both_grads || is_depthwise(problem)) return WeightLanes::output_channels;
   ConvProblem part = problem;
   part.batch = smaller(problem.batch, part_of_batch<T>(problem));
-  return DenseGrads<T>(part, taps).is_worth_it();
+  return DenseGrads<T>::cheapest(part, taps);
 }
 
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
-  const bool shared = is_shared<T>(op, problem, taps), weight_grad = op == ConvOp::weight_grad;
+  const WeightLanes lanes = shared_lanes<T>(op, problem, taps);
+  const bool shared = lanes != WeightLanes::output_channels, weight_grad = op == ConvOp::weight_grad;
   if (op == ConvOp::both_grads && !shared)
     return larger(workspace<T>(ConvOp::input_grad, problem, taps, workers),
                   workspace<T>(ConvOp::weight_grad, problem, taps, workers));
@@ -55,8 +56,9 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
                        : bytes_of(Depthwise<T>(problem, taps), workers);
   int64_t most = 0;
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t) {
-    most = larger(most, shared        ? bytes_of(DenseGrads<T>(part, taps), workers)
-                        : weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps), workers)
+    const WeightLanes alone = WeightSides<T>::cheaper(part);
+    most = larger(most, shared        ? bytes_of(DenseGrads<T>(part, taps, lanes), workers)
+                        : weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps, alone), workers)
                                       : bytes_of(DenseTransfer<T>(part, taps, op == ConvOp::forward), workers));
   });
   return most;
@@ -65,7 +67,8 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 template <class T>
 void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const Operands<T>& o, void* buffer,
               const Workers& workers) {
-  const bool shared = is_shared<T>(op, problem, taps);
+  const WeightLanes lanes = shared_lanes<T>(op, problem, taps);
+  const bool shared = lanes != WeightLanes::output_channels;
   if (op == ConvOp::both_grads && !shared) {
     convolve<T>(ConvOp::input_grad, problem, taps, {o.a, o.b, o.result}, buffer, workers);
     const Operands<T> of_taps = {o.a, o.x, o.taps_gradient, nullptr, o.bias_gradient};
@@ -87,10 +90,10 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
     if (op == ConvOp::input_grad)
       DenseTransfer<T>(part, taps, false).run(o.a + first * out, o.b, nullptr, o.result + first * in, buffer, workers);
     if (op == ConvOp::weight_grad)
-      DenseWeightGrad<T>(part, taps)
+      DenseWeightGrad<T>(part, taps, WeightSides<T>::cheaper(part))
           .run(o.a + first * out, o.b + first * in, o.result, o.bias_gradient, add, buffer, workers);
     if (shared)
-      DenseGrads<T>(part, taps)
+      DenseGrads<T>(part, taps, lanes)
           .run({o.a + first * out, o.b, o.x + first * in}, {o.result + first * in, o.taps_gradient, o.bias_gradient},
                add, buffer, workers);
   });

@@ -51,6 +51,10 @@ int64_t part_of_batch(const ConvProblem& p) {
   return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
 }
 
+// What lanes of both sides are: what costs less, the source's samples where they are narrow; or these whatever it
+// costs.
+enum class MapLanes { cheaper, channels, samples };
+
 // What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:
 // vectors moved through transforms, and products.
 template <class T>

@@ -33,28 +33,34 @@ PAGE, KEPT = 4096, 2**25
 TRANSFORM = 12
 """What moving a vector through a transform counts beside one product, where the engine "fourier" chooses its lanes."""
 
+LANE_SUM = 6
+"""What summing two vectors' lanes counts a lane beside one multiply-add, where that engine chooses lanes."""
+
+OCTET_PAIRS = 20
+"""Pairs of opposite taps of a series from which on the engine "fourier" sums them for eight frequencies at once."""
+
 DIRECT: Mapping[str, float] = {
-    "call": 13_100,  # workspace, threads, from Python to C++ and back
-    "page": 358,  # of a large result, touched for the first time
-    "tap": 72.6,  # sorting it into the plan
-    "product": 0.307,  # multiply-add of a vector: one a cycle
-    "fetch": 0.427,  # a vector of source pixels that is not in the first-level cache
-    "block": 2.23,  # beginning the taps of one row for BLOCK outputs
-    "pixel": 4.65,  # a vector of pixels: into lanes, or out of them
+    "call": 12_000,  # workspace, threads, from Python to C++ and back
+    "page": 255,  # of a large result, touched for the first time
+    "tap": 65.7,  # sorting it into the plan
+    "product": 0.304,  # multiply-add of a vector: one a cycle
+    "fetch": 0.405,  # a vector of source pixels that is not in the first-level cache
+    "block": 2.36,  # beginning the taps of one row for BLOCK outputs
+    "pixel": 5.23,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 23_900,  # as above, and the plan
-    "page": 336,
-    "tap": 144,
-    "transform": 0.904,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 0.962,  # a complex product of vectors: three multiply-adds
-    "operand": 2.75,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.607,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.9,  # a point of the weights' columns, as "transform"
-    "cast": 0.212,  # a number from single to double precision or back
-    "pixel": 5.91,  # as above
+    "call": 23_300,  # as above, and the plan
+    "page": 275,
+    "tap": 92.4,
+    "transform": 0.913,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.913,  # a complex product of vectors: three multiply-adds
+    "operand": 3.29,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.55,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.805,  # a point of the weights' columns, as "transform"
+    "cast": 0.155,  # a number from single to double precision or back
+    "pixel": 6.41,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -119,25 +125,30 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
     source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
     if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h
         maps = vectors_of(batch * groups, lanes)
-        products, operands = maps * width, 0
+        products, operands = float(maps * width), 0
         transforms = maps * (source + width * result)
         weights = min(groups // math.gcd(groups, lanes), maps) * width
     else:
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
         weights = vectors_of(width, lanes) * depth * groups
-        # as in LaneCosts (csrc/core/sides.h) and, for the weights' gradient, in DenseWeightGrad; samples go in pairs
+        # as in LaneCosts (csrc/core/sides.h) and, for the weights' gradient, in WeightSides; samples go in pairs
         samples, results = 2 * vectors_of(batch, 2 * lanes), vectors_of(width, lanes)
         sources = min(samples * depth, vectors_of(depth, lanes) * batch)
-        by_batch = samples * ((depth + width) * TRANSFORM + depth * width)
-        by_channel = (sources + results * batch) * TRANSFORM + results * batch * depth
-        if problem.operator != "tap_conv_weight_grad" and by_batch <= by_channel:
-            products = samples * groups * depth * width
+        of_weights = problem.operator == "tap_conv_weight_grad"
+        transform = TRANSFORM // 2 if of_weights and rows == 1 else TRANSFORM
+        pairs: float = samples * depth * width
+        if of_weights:  # products of two vectors of samples, whose lanes are summed in the end
+            pairs = (4 * pairs + LANE_SUM * lanes * results * depth) / 3
+        by_batch = samples * (depth + width) * transform + pairs
+        by_channel = (sources + results * batch) * transform + results * batch * depth
+        if by_batch < by_channel or (by_batch == by_channel and not of_weights):
+            products = pairs * groups
             operands = samples * groups * depth * vectors_of(width, SHARED)
             transforms = samples * groups * (depth * source + width * result)
         else:
             products = results * batch * groups * depth
-            one, other = (batch, depth) if problem.operator == "tap_conv_weight_grad" else (depth, batch)
+            one, other = (batch, depth) if of_weights else (depth, batch)
             operands = results * groups * one * vectors_of(other, SHARED)
             transforms = groups * (sources * source + results * batch * result)
     inputs = problem.in_channels * math.prod(problem.input_size)
@@ -149,11 +160,18 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         "transform": transforms,
         "product": products * frequencies,
         "operand": operands * frequencies,
-        "tap sum": weights * columns / 2 * problem.num_taps,
+        "tap sum": weights * columns / 2 * _summed_taps(problem, rows, columns),
         "spectrum": weights * frequencies * math.log2(rows),
         "cast": numbers if in_double else 0,
         "pixel": numbers / lanes,
     }
+
+
+def _summed_taps(problem: Problem, rows: int, columns: int) -> float:
+    """Multiply-adds of a row frequency. Many taps of a series are summed for eight at once: csrc/core/octets.h."""
+    if rows == 1 and columns % 8 == 0 and max(problem.stride) == 1 and problem.num_taps > 2 * OCTET_PAIRS:
+        return (1.75 * problem.num_taps + 60) / 4
+    return problem.num_taps
 
 
 @dataclass(frozen=True)

@@ -9,41 +9,45 @@
 namespace dash {
 namespace DASH_ISA {
 
+// Whether both gradients are computed together, and what their lanes are then.
+enum class Together { no, by_channel, by_samples };
+
 template <class T>
 struct DenseGrads {
   const ConvProblem& problem;
   DenseWeightGrad<T> weights;
   DenseTransfer<T> maps;
 
-  DenseGrads(const ConvProblem& p, const TapList& t, WeightLanes lanes)
-      : problem(p), weights(p, t, lanes), maps(p, t, false, weights.given() ? MapLanes::channels : MapLanes::samples) {}
+  using Sides = WeightSides<T>;
 
-  // What lanes are to be: input channels or samples, whichever is cheaper; output channels where one gradient after the
-  // other is. Lanes across samples in the weight gradient need them in that of the input.
-  static WeightLanes cheapest(const ConvProblem& p, const TapList& t) {
+  DenseGrads(const ConvProblem& p, const TapList& t, Together how)
+      : problem(p), weights(p, t, how == Together::by_channel ? WeightFactors::given_outputs : WeightFactors::samples),
+        maps(p, t, false, how == Together::by_channel ? MapLanes::channels : MapLanes::samples) {}
+
+  // Lanes across samples in the weight gradient need them in that of the input.
+  static Together cheapest(const ConvProblem& p, const TapList& t) {
     const int64_t depth = p.out_channels / p.groups, width = p.in_channels / p.groups;
     const LaneCosts<T> costs(p.batch, depth, width), of_input(p.batch, width, depth);
     const int64_t apart = smaller(costs.by_batch, costs.by_channel) + Sides::cost(p, Sides::cheaper(p));
-    const int64_t by_channel = costs.by_channel + Sides::cost(p, WeightLanes::input_channels) +
+    const int64_t by_channel = costs.by_channel + Sides::cost(p, WeightFactors::given_outputs) +
                                misses(DenseTransfer<T>(p, t, false, MapLanes::channels));
-    if (!costs.narrow && !of_input.narrow && by_channel <= apart) return WeightLanes::input_channels;
     const int64_t spared = Maps<T>::batch_groups(p.batch) * depth * Sides::kRows;
-    const int64_t by_samples = costs.by_batch + Sides::cost(p, WeightLanes::samples) - spared;
-    if (costs.by_batch <= costs.by_channel && by_samples <= apart) return WeightLanes::samples;
-    return WeightLanes::output_channels;
+    const int64_t by_samples = costs.by_batch + Sides::cost(p, WeightFactors::samples) - spared;
+    const bool can_by_channel = !costs.narrow && !of_input.narrow, can_by_samples = costs.by_batch <= costs.by_channel;
+    if (can_by_channel && by_channel <= apart && (!can_by_samples || by_channel <= by_samples))
+      return Together::by_channel;
+    return can_by_samples && by_samples <= apart ? Together::by_samples : Together::no;
   }
-
- private:
-  using Sides = WeightSides<T>;
-
-  // Factors of all samples that leave the second-level cache are read again for every group of input channels.
+  // Factors of all samples that leave the second-level cache are read again for every lane group of input channels,
+  // which costs so many products a vector: of four lane groups of maps (64->64, 24x26) one pass for both gradients took
+  // 1.04 times as long, of two (32->64, 30x30) 0.89; of four of series (64->64, 1000) 0.84, of eight (128->128) 1.04.
   static int64_t misses(const DenseTransfer<T>& maps) {
-    constexpr int64_t kOfMaps = 4, kOfSeries = 1, kCached = int64_t{768} << 10;
+    constexpr int64_t kOfMaps = 4, kOfSeries = 1;
     const int64_t bytes = maps.tiles * maps.maps_tile().size * static_cast<int64_t>(sizeof(Factor<T>));
-    return bytes <= kCached ? 0 : maps.from.vectors() * maps.weight_groups() * (maps.to.series ? kOfSeries : kOfMaps);
+    const int64_t each = maps.to.series ? kOfSeries : kOfMaps;
+    return bytes <= kKeptInCache ? 0 : maps.from.vectors() * maps.weight_groups() * each;
   }
 
- public:
   struct Workspace {
     typename DenseWeightGrad<T>::Workspace weights;
     typename DenseTransfer<T>::Workspace maps;

@@ -116,9 +116,9 @@ struct DenseTiles {
   int64_t alias_of(int64_t g, int64_t alias) const { return g + alias * to.cols->n; }
 
   const Unit& unit_of(const Run& run, int64_t tile) const { return run.unit[to.series ? tile : 0]; }
-  // From a sample that is treated to the next one: at row frequencies 0 and n / 2 every second one will do.
+  // From a sample that is treated to the next one (Maps::mirrors_itself). Units of series have other frequencies too.
   int64_t sample_step(const Run& run) const {
-    return !to.series && run.unit[0].frequency[0] == 0 && to.paired() ? 2 : 1;
+    return !to.series && to.paired() && to.mirrors_itself(run.unit[0].frequency[0]) ? 2 : 1;
   }
   int64_t tiles_of(const Run& run) const { return to.series ? run.count : run.unit[0].count; }
 

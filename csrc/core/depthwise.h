@@ -194,8 +194,8 @@ struct Depthwise {
 
   int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }
 
-  // Vectors of a pair whose columns at row frequency f are treated (Maps::paired).
-  static int64_t vectors_at(const Maps<T>& maps, int64_t f) { return f == 0 || f == maps.half() ? 1 : maps.batch; }
+  // Vectors of a pair whose columns at row frequency f are treated.
+  static int64_t vectors_at(const Maps<T>& maps, int64_t f) { return maps.mirrors_itself(f) ? 1 : maps.batch; }
 
   // visit(where a unit of unstrided series stands in the maps' spectra, where in the weights', its frequencies).
   template <class Visit>

@@ -35,10 +35,10 @@ int64_t bytes_of(const Form& form, int64_t workers) {
   return measure.used();
 }
 
-// What the lanes of both gradients in one pass are; output channels where one comes after the other.
+// Both gradients of a large batch are computed alike in all its parts.
 template <class T>
-WeightLanes shared_lanes(ConvOp op, const ConvProblem& problem, const TapList& taps) {
-  if (op != ConvOp::both_grads || is_depthwise(problem)) return WeightLanes::output_channels;
+Together together(ConvOp op, const ConvProblem& problem, const TapList& taps) {
+  if (op != ConvOp::both_grads || is_depthwise(problem)) return Together::no;
   ConvProblem part = problem;
   part.batch = smaller(problem.batch, part_of_batch<T>(problem));
   return DenseGrads<T>::cheapest(part, taps);
@@ -46,8 +46,8 @@ WeightLanes shared_lanes(ConvOp op, const ConvProblem& problem, const TapList& t
 
 template <class T>
 int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, int64_t workers) {
-  const WeightLanes lanes = shared_lanes<T>(op, problem, taps);
-  const bool shared = lanes != WeightLanes::output_channels, weight_grad = op == ConvOp::weight_grad;
+  const Together how = together<T>(op, problem, taps);
+  const bool shared = how != Together::no, weight_grad = op == ConvOp::weight_grad;
   if (op == ConvOp::both_grads && !shared)
     return larger(workspace<T>(ConvOp::input_grad, problem, taps, workers),
                   workspace<T>(ConvOp::weight_grad, problem, taps, workers));
@@ -56,8 +56,8 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
                        : bytes_of(Depthwise<T>(problem, taps), workers);
   int64_t most = 0;
   for_each_part<T>(problem, [&](const ConvProblem& part, int64_t) {
-    const WeightLanes alone = WeightSides<T>::cheaper(part);
-    most = larger(most, shared        ? bytes_of(DenseGrads<T>(part, taps, lanes), workers)
+    const WeightFactors alone = WeightSides<T>::cheaper(part);
+    most = larger(most, shared        ? bytes_of(DenseGrads<T>(part, taps, how), workers)
                         : weight_grad ? bytes_of(DenseWeightGrad<T>(part, taps, alone), workers)
                                       : bytes_of(DenseTransfer<T>(part, taps, op == ConvOp::forward), workers));
   });
@@ -67,8 +67,8 @@ int64_t workspace(ConvOp op, const ConvProblem& problem, const TapList& taps, in
 template <class T>
 void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const Operands<T>& o, void* buffer,
               const Workers& workers) {
-  const WeightLanes lanes = shared_lanes<T>(op, problem, taps);
-  const bool shared = lanes != WeightLanes::output_channels;
+  const Together how = together<T>(op, problem, taps);
+  const bool shared = how != Together::no;
   if (op == ConvOp::both_grads && !shared) {
     convolve<T>(ConvOp::input_grad, problem, taps, {o.a, o.b, o.result}, buffer, workers);
     const Operands<T> of_taps = {o.a, o.x, o.taps_gradient, nullptr, o.bias_gradient};
@@ -93,7 +93,7 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
       DenseWeightGrad<T>(part, taps, WeightSides<T>::cheaper(part))
           .run(o.a + first * out, o.b + first * in, o.result, o.bias_gradient, add, buffer, workers);
     if (shared)
-      DenseGrads<T>(part, taps, lanes)
+      DenseGrads<T>(part, taps, how)
           .run({o.a + first * out, o.b, o.x + first * in}, {o.result + first * in, o.taps_gradient, o.bias_gradient},
                add, buffer, workers);
   });

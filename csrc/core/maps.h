@@ -84,9 +84,11 @@ struct Maps {
     if (lanes_are_batch) return vector_of(group ^ 1, member);
     return vector_of(group, smaller(member ^ 1, batch - 1));
   }
-  // Whether every vector has one. Then of the columns at row frequencies 0 and n / 2 half will do: those of second
-  // samples are the mirrored conjugates of the first ones', and the inverse along rows does not read them.
-  bool paired() const { return lanes_are_batch || batch % 2 == 0; }
+  bool paired() const { return lanes_are_batch || batch % 2 == 0; }  // whether every vector has one
+  // Row frequencies that are their own mirror images, 0 and n / 2: there the columns of second samples are the mirrored
+  // conjugates of the first ones', and the inverse along rows does not read them, so those of first samples will do.
+  // They will on a strided side too, where both fold onto its own 0 or n / 2.
+  bool mirrors_itself(int64_t f) const { return f == 0 || f == half(); }
   int64_t row_pairs() const { return lanes_are_batch ? vectors() / 2 : groups() * ceil_div(batch, 2); }
   int64_t first_of_pair(int64_t pair) const {
     if (lanes_are_batch) return vector_of(pair / members() * 2, pair % members());
@@ -200,7 +202,8 @@ struct Maps {
     if (!series) {
       for (int64_t v = 0; v < count; ++v) {
         if (firsts && partner(first + v) < first + v) continue;
-        if (v + 1 < count) prefetch<false>(column_at(spectrum, first + v + 1, f[0]), size[0]);
+        const int64_t next = v + (firsts && !lanes_are_batch ? 2 : 1);
+        if (next < count) prefetch<false>(column_at(spectrum, first + next, f[0]), size[0]);
         transform_column(spectrum, first + v, f[0], out.shifted(v * tile.member), buffer);
       }
     } else if (out.form == Output<T>::values) {

@@ -19,16 +19,16 @@ Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
   return maps;
 }
 
+constexpr int64_t kKeptInCache = int64_t{768} << 10;  // three quarters of the second-level cache
+
 // Units that are treated together: of series in octets two where the columns of both sides, with lanes across channels,
-// take less than three quarters of the second-level cache (64->64, 1000: faster with 655 KiB; 128->128, 1000: slower
-// with 1.3 MiB).
+// stay in the cache (64->64, 1000: faster with 655 KiB; 128->128, 1000: slower with 1.3 MiB).
 template <class T>
 int64_t units_per_run(const ConvProblem& p, const TapList& taps) {
-  constexpr int64_t kCached = int64_t{768} << 10;
   const auto vectors = [&](int64_t channels) { return ceil_div(channels / p.groups, kLanes<T>) * p.batch; };
   const int64_t in = vectors(p.in_channels) * static_cast<int64_t>(sizeof(Factor<T>));
   const int64_t out = vectors(p.out_channels) * static_cast<int64_t>(sizeof(Cx<T>));
-  return taps.in_octets() && Run::kMost * 2 * Unit::kSeriesPairs * (in + out) <= kCached ? Run::kMost : 1;
+  return taps.in_octets() && Run::kMost * 2 * Unit::kSeriesPairs * (in + out) <= kKeptInCache ? Run::kMost : 1;
 }
 
 // Samples that are treated at a time. Spectra that stay in the caches are worth transforming the weights once more, as
@@ -51,8 +51,7 @@ int64_t part_of_batch(const ConvProblem& p) {
   return ceil_div(ceil_div(p.batch, parts), kStep) * kStep;
 }
 
-// What lanes of both sides are: what costs less, the source's samples where they are narrow; or these whatever it
-// costs.
+// What the lanes of both sides are to be: as LaneCosts says, or as the caller needs them.
 enum class MapLanes { cheaper, channels, samples };
 
 // What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:

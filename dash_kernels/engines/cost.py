@@ -27,6 +27,9 @@ PAIR = 2
 SHARED = 8
 """Products of the engine "fourier" that share a vector."""
 
+CORRELATED = 4, 2
+"""Vectors of outputs and of inputs of which that engine computes all products at once where lanes are samples."""
+
 PAGE, KEPT = 4096, 2**25
 """Bytes of a page, and from how many bytes on glibc gives an array back to the system when it is freed."""
 
@@ -37,7 +40,7 @@ LANE_SUM = 6
 """What summing two vectors' lanes counts a lane beside one multiply-add, where that engine chooses lanes."""
 
 OCTET_PAIRS = 20
-"""Pairs of opposite taps of a series from which on the engine "fourier" sums them for eight frequencies at once."""
+"""Of more pairs of opposite taps of a series the engine "fourier" sums those for eight frequencies at once."""
 
 DIRECT: Mapping[str, float] = {
     "call": 12_000,  # workspace, threads, from Python to C++ and back
@@ -53,14 +56,14 @@ DIRECT: Mapping[str, float] = {
 FOURIER: Mapping[str, float] = {
     "call": 23_300,  # as above, and the plan
     "page": 275,
-    "tap": 92.4,
-    "transform": 0.913,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 0.913,  # a complex product of vectors: three multiply-adds
-    "operand": 3.29,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.55,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.805,  # a point of the weights' columns, as "transform"
-    "cast": 0.155,  # a number from single to double precision or back
-    "pixel": 6.41,  # as above
+    "tap": 92.7,
+    "transform": 0.919,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.899,  # a complex product of vectors: three multiply-adds
+    "operand": 3.37,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.547,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.8,  # a point of the weights' columns, as "transform"
+    "cast": 0.121,  # a number from single to double precision or back
+    "pixel": 6.36,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -145,6 +148,9 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         if by_batch < by_channel or (by_batch == by_channel and not of_weights):
             products = pairs * groups
             operands = samples * groups * depth * vectors_of(width, SHARED)
+            if of_weights:
+                outputs, inputs = CORRELATED
+                operands = samples * groups * (depth * vectors_of(width, outputs) + width * vectors_of(depth, inputs))
             transforms = samples * groups * (depth * source + width * result)
         else:
             products = results * batch * groups * depth
@@ -160,18 +166,28 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         "transform": transforms,
         "product": products * frequencies,
         "operand": operands * frequencies,
-        "tap sum": weights * columns / 2 * _summed_taps(problem, rows, columns),
+        "tap sum": weights * columns / 2 * (_summed_taps(problem, columns) if rows == 1 else problem.num_taps),
         "spectrum": weights * frequencies * math.log2(rows),
         "cast": numbers if in_double else 0,
         "pixel": numbers / lanes,
     }
 
 
-def _summed_taps(problem: Problem, rows: int, columns: int) -> float:
-    """Multiply-adds of a row frequency. Many taps of a series are summed for eight at once: csrc/core/octets.h."""
-    if rows == 1 and columns % 8 == 0 and max(problem.stride) == 1 and problem.num_taps > 2 * OCTET_PAIRS:
-        return (1.75 * problem.num_taps + 60) / 4
-    return problem.num_taps
+def _summed_taps(problem: Problem, columns: int) -> float:
+    """Multiply-adds of a row frequency of a series, many of whose taps are summed for eight at once: octets.h."""
+    depthwise = problem.in_channels == problem.groups > 1
+    folded = max(problem.stride) > 1 and (
+        problem.operator == "tap_conv" or (depthwise and problem.operator == "tap_conv_input_grad")
+    )
+    if columns % 8 or folded or _pairs(tuple(problem.offsets), columns) <= OCTET_PAIRS:
+        return problem.num_taps
+    return (1.75 * problem.num_taps + 60) / 4
+
+
+@functools.lru_cache(maxsize=1024)
+def _pairs(offsets: tuple[int, ...], length: int) -> int:
+    """Of opposite taps, modulo the transform's length."""
+    return len({min(offset % length, -offset % length) for offset in offsets})
 
 
 @dataclass(frozen=True)

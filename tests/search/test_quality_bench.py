@@ -200,6 +200,10 @@ def test_settings_are_those_of_the_task_at_width_one(bench: Bench, monkeypatch: 
     (config,) = {(row.config.epochs, row.config.search_epochs) for row in plan(["darcy16"], 0.5)}
     assert config == (30, 1)
     assert [row.weight / rows[0].weight for row in rows[:5]] == [1, 1, 4, 2, 2]
+    with_budget(monkeypatch, epochs=4)
+    monkeypatch.setattr(quality_plan, "LONGER", {"darcy16": 15})
+    (config,) = {(row.config.epochs, row.config.search_epochs) for row in plan(["darcy16"], 0.5)}
+    assert config == (30, 15)
 
 
 def test_cheap_tasks_have_three_seeds_before_a_dear_one_has_one(monkeypatch: pytest.MonkeyPatch) -> None:

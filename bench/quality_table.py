@@ -11,14 +11,14 @@ from .tables import render
 from .targets import number
 
 HEAD = """\
-Kernel sizes and dilations chosen in five ways, everything else alike: networks of width 1, the same epochs of training
-({budget:g} times each task's own, at most 30, and 30 of darcy85; the search, where there is one, comes on top), weights kept by the
-validation part, one look at the test part. "plain" is the unchanged backbone; "random" draws a pair for each layer from
-the search space; "best of 4 fixed" trains four networks with one pair in all layers (the least and the largest kernel
-size, each with the least and the middle dilation) and keeps the one that validates best; "DASH" searches as DASH does,
-"mended" without noise, without size penalty, in dense layers, and with ten times larger steps of the logits
-(docs/search.md tells why). Mean ± standard deviation over the seeds; the best mean is bold. Two methods are told apart
-where their means differ by more than both deviations together.
+Kernel sizes and dilations chosen in five ways, everything else alike: networks of width 1, the same epochs of
+training ({budget:g} times each task's own, at most 30, and 30 of darcy85; the search, where there is one, comes on
+top), weights kept by the validation part, one look at the test part. "plain" is the unchanged backbone; "random"
+draws a pair for each layer from the search space; "best of 4 fixed" trains four networks with one pair in all layers
+(the least and the largest kernel size, each with the least and the middle dilation) and keeps the one that validates
+best; "DASH" searches as DASH does, "mended" without noise, without size penalty, in dense layers, and with ten times
+larger steps of the logits (docs/search.md tells why). Mean ± standard deviation over the seeds; the best mean is
+bold. Two methods are told apart where their means differ by more than both deviations together.
 """
 Methods = Mapping[str, Sequence[Row]]
 

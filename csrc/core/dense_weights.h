@@ -10,8 +10,8 @@ namespace DASH_ISA {
 template <class T>
 struct DenseWeightGrad : WeightSides<T> {
   using Base = WeightSides<T>;
-  using Base::batch, Base::by_samples, Base::factors_tile, Base::full_cols, Base::full_rows, Base::given,
-      Base::lane_groups, Base::in, Base::multiply, Base::of_factors, Base::of_vectors, Base::out, Base::firsts_at,
+  using Base::batch, Base::by_samples, Base::factors_tile, Base::firsts_at, Base::full_cols, Base::full_rows,
+      Base::given, Base::in, Base::lane_groups, Base::multiply, Base::of_factors, Base::of_vectors, Base::out,
       Base::problem, Base::product_column, Base::product_of, Base::run_units, Base::transform_sides, Base::vectors_size,
       Base::width;
 

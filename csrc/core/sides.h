@@ -54,6 +54,12 @@ int64_t part_of_batch(const ConvProblem& p) {
 // What the lanes of both sides are to be: as LaneCosts says, or as the caller needs them.
 enum class MapLanes { cheaper, channels, samples };
 
+// Whether the channels of a side take fewer vectors with lanes across samples.
+template <class T>
+bool is_narrow(int64_t batch, int64_t channels) {
+  return Maps<T>::batch_groups(batch) * channels < ceil_div(channels, kLanes<T>) * batch;
+}
+
 // What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:
 // vectors moved through transforms, and products.
 template <class T>
@@ -65,7 +71,7 @@ struct LaneCosts {
   LaneCosts(int64_t batch, int64_t depth, int64_t width) {
     const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
     const int64_t samples = Maps<T>::batch_groups(batch);
-    narrow = samples * depth < padded(depth) * batch;
+    narrow = is_narrow<T>(batch, depth);
     const int64_t source = narrow ? samples * depth : padded(depth) * batch;
     by_batch = samples * ((depth + width) * kTransform + depth * width);
     by_channel = (source + padded(width) * batch) * kTransform + padded(width) * depth * batch;

@@ -34,11 +34,7 @@ struct WeightSides {
         width(of_factors.channels), lane_groups(ceil_div(of_vectors.channels, kLanes<T>)),
         height(of_vectors.series ? 2 * Unit::kSeriesPairs : full_rows.n), run_units(units_per_run<T>(p, t)) {
     of_vectors.lanes_are_batch = by_samples();
-    of_factors.lanes_are_batch = by_samples() || (!given() && is_narrow(batch, width));
-  }
-  // Whether the channels of a side take fewer vectors with lanes across samples.
-  static bool is_narrow(int64_t batch, int64_t channels) {
-    return Maps<T>::batch_groups(batch) * channels < ceil_div(channels, kLanes<T>) * batch;
+    of_factors.lanes_are_batch = by_samples() || (!given() && is_narrow<T>(batch, width));
   }
 
   // What its transforms and products cost, in the unit of LaneCosts; a given side is not counted. Of series, columns

@@ -62,8 +62,8 @@ def mixed_conv(
             number of axes or unbatched with the next.
 
     Returns:
-        (batch, out, ceil(n / stride)) in x's dtype; float16 and bfloat16 are computed in float32. Under autocast
-        everything but float64 is computed and returned in float32.
+        (batch, out, ceil(n / stride)) in x's dtype and memory format, contiguous or channels_last; float16 and bfloat16
+        are computed in float32. Under autocast everything but float64 is computed and returned in float32.
 
     Raises:
         TypeError: An argument is of the wrong type, or tensors differ in dtype.

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .formats import in_format_of
 from .space import Candidate
 from .taps import outputs_reached
 
@@ -33,16 +34,20 @@ def tap_conv(
     circular: bool,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """y (batch, out, *out_size) from x (batch, in, *n) and taps (out, in/groups, T), plus bias (out,)."""
+    """y (batch, out, *out_size) from x (batch, in, *n) and taps (out, in/groups, T), plus bias (out,).
+
+    Like that of :func:`tap_conv_input_grad` in the memory format of its first operand.
+    """
+    reached = x
     if circular:
-        x, offsets = _wrap(x, offsets, out_size, stride)
+        reached, offsets = _wrap(x, offsets, out_size, stride)
     y = x.new_zeros((x.shape[0], taps.shape[0], *out_size))
     grouped = _grouped(y, 1, groups)
-    source = _grouped(x, 1, groups)
+    source = _grouped(reached, 1, groups)
     kernels = _grouped(taps, 0, groups)
-    for t, read, write in _tap_slices(offsets, x.shape[2:], out_size, stride):
+    for t, read, write in _tap_slices(offsets, reached.shape[2:], out_size, stride):
         grouped[write] += torch.einsum("goc,bgc...->bgo...", kernels[..., t], source[read])
-    return y if bias is None else y + per_channel(bias, y.dim())
+    return in_format_of(x, y if bias is None else y + per_channel(bias, y.dim()))
 
 
 def tap_conv_input_grad(
@@ -66,7 +71,7 @@ def tap_conv_input_grad(
     kernels = _grouped(taps, 0, groups)
     for t, read, write in _tap_slices(offsets, size, out_size, stride):
         grouped[read] += torch.einsum("goc,bgo...->bgc...", kernels[..., t], source[write])
-    return _fold(result, input_size) if circular else result
+    return in_format_of(grad, _fold(result, input_size) if circular else result)
 
 
 def tap_conv_weight_grad(

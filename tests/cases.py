@@ -65,7 +65,7 @@ def lay_out(x: Tensor, layout: str) -> Tensor:
     if layout == "contiguous":
         return x
     if layout == "channels_last":
-        return x.to(memory_format=torch.channels_last)
+        return x.to(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
     if layout == "channel slice":
         wide = torch.full((x.shape[0], 2 * x.shape[1] + 1, *x.shape[2:]), torch.nan, dtype=x.dtype)
         wide[:, 1::2] = x
@@ -129,6 +129,10 @@ CASES = [
     Case("2d grouped", (9, 9), kernel(3, 3), channels=(8, 12), groups=4),
     Case("2d many channels", (6, 6), kernel(3, 3), channels=(33, 40)),
     Case("2d channels_last", (9, 11), kernel(3, 3), channels=(4, 6), layout="channels_last"),
+    Case("2d channels_last, circular", (12, 11), kernel(3, 3), circular=True, layout="channels_last"),
+    Case("2d channels_last, stride 7", (15, 14), kernel(3, 3), stride=(7, 7), layout="channels_last"),
+    Case("2d channels_last, depthwise", (8, 9), kernel(3, 3), channels=(16, 32), groups=16, layout="channels_last"),
+    Case("2d channels_last, empty batch", (9, 9), kernel(3, 3), batch=0, layout="channels_last"),
     Case("2d channel slice", (9, 11), kernel(3, 3), layout="channel slice"),
     Case("2d transposed", (9, 11), kernel(5, 3), layout="transposed"),
     Case("2d expanded", (9, 11), kernel(3, 3), layout="expanded"),
@@ -137,6 +141,7 @@ CASES = [
     Case("3d", (5, 6, 7), kernel(3, 3, 3)),
     Case("3d mixture", (6, 5, 8), mixture(3, (1, 3), (1, 3))),
     Case("3d stride per axis, grouped", (7, 6, 5), kernel(3, 1, 3), channels=(4, 6), groups=2, stride=(2, 1, 3)),
+    Case("3d channels_last", (4, 5, 6), kernel(3, 1, 3), channels=(4, 6), layout="channels_last"),
     Case("3d circular", (4, 5, 3), kernel(3, 3, 3, dilation=2), circular=True),
 ]  # fmt: skip
 

@@ -132,6 +132,7 @@ def compute(
     isa: str,
     workers: int,
     bias: Mapping[str, np.ndarray] = MappingProxyType({}),
+    channels_last: bool = False,
 ) -> list[np.ndarray]:
     """y and both gradients, by transforms ("convolve") or by direct sums ("direct")."""
     x, taps, grad = data
@@ -145,7 +146,7 @@ def compute(
     calls = {"forward": (x, taps), "input_grad": (grad, taps), "weight_grad": (grad, x)}
     if way == "direct" and problem.circular and problem.stride != (1, 1):
         del calls["input_grad"]  # the engine spreads such gradients to stride 1 first
-    return [getattr(core, way)(op, *operands, *rest, bias.get(op)) for op, operands in calls.items()]
+    return [getattr(core, way)(op, *operands, *rest, bias.get(op), channels_last) for op, operands in calls.items()]
 
 
 def exact_results(way: str, problem: Problem, data: tuple[np.ndarray, ...]) -> list[np.ndarray]:
@@ -192,15 +193,19 @@ def test_instruction_set_against_direct_sums(problem: Problem, dtype: type, isa:
         assert np.linalg.norm(got - exact) <= bar * max(np.linalg.norm(exact), 1e-30)
 
 
-def check_both_gradients(problem: Problem, dtype: type, isa: str, workers: int, eps: int = 4) -> None:
+def check_both_gradients(
+    problem: Problem, dtype: type, isa: str, workers: int, eps: int = 4, channels_last: bool = False
+) -> None:
     x, taps, grad = arrays(problem, dtype)
     flat = tuple(itertools.chain.from_iterable(problem.offsets))
     lengths = plan(flat, problem.size, problem.out, problem.stride, problem.circular).lengths
     sizes = (flat, problem.size, problem.out, problem.stride, lengths)
-    call = (grad, taps, x, *sizes, problem.groups, problem.circular, isa, workers)
+    maps = (moved(grad), taps, moved(x)) if channels_last else (grad, taps, x)
+    call = (*maps, *sizes, problem.groups, problem.circular, isa, workers, channels_last)
     results = core.convolve_grads(*call)
     sums = np.array([math.fsum(grad[:, c].ravel()) for c in range(grad.shape[1])])
-    exact = (*direct_sums(problem, x, taps, grad)[1:], sums)
+    of_x, of_taps = direct_sums(problem, x, taps, grad)[1:]
+    exact = (moved(of_x) if channels_last else of_x, of_taps, sums)
     for got, again, truth in zip(results, core.convolve_grads(*call), exact, strict=True):
         bar = (eps if dtype is np.float32 else 16) * np.finfo(dtype).eps
         assert got.dtype == dtype
@@ -221,6 +226,51 @@ def test_both_gradients_together(problem: Problem, dtype: type, isa: str, worker
 def test_both_gradients_of_a_batch_in_parts(problem: Problem, isa: str) -> None:
     # Up to a million terms a weight. Sums in float64 round more here than the kernels do.
     check_both_gradients(problem, np.float32, isa, 2, eps=8)
+
+
+def moved(maps: np.ndarray) -> np.ndarray:
+    """Maps (batch, rows, columns, channels) of (batch, channels, rows, columns)."""
+    return np.ascontiguousarray(np.moveaxis(maps, 1, -1))
+
+
+# Lanes that are neighbouring channels, some or all; samples, with all channels of a pixel or those of a group; maps of
+# several samples.
+CHANNELS_LAST = [
+    Problem(5, (16, 32), (9, 11), (3, 4)),
+    Problem(4, (24, 40), (6, 7), (3, 3)),
+    Problem(40, (3, 20), (5, 12), (2, 3)),
+    Problem(35, (6, 9), (8, 6), (2, 2), groups=3),
+    Problem(3, (24, 24), (6, 5), (2, 2), groups=24),
+    Problem(9, (16, 32), (6, 5), (2, 2), groups=16),
+    Problem(33, (5, 3), (16, 1), (4, 0)),
+]
+
+
+@both_ways
+@pytest.mark.parametrize("isa", core.supported_isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("problem", PROBLEMS + CHANNELS_LAST, ids=str)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_channels_last(problem: Problem, dtype: type, isa: str, workers: int, way: str) -> None:
+    x, taps, grad = data = arrays(problem, dtype)
+    bias = np.random.default_rng(problem.seed).standard_normal(problem.channels[1]).astype(dtype)
+    sums = np.full_like(bias, np.nan)
+    last = moved(x), taps, moved(grad)
+    got = compute(way, problem, last, isa, workers, {"forward": bias, "weight_grad": sums}, channels_last=True)
+    exact = [*exact_results(way, problem, data), grad.astype(np.float64).sum((0, 2, 3))]
+    exact[0] += bias[:, None, None]
+    for index, (one, truth) in enumerate(zip((*got, sums), exact, strict=True)):
+        bar = (4 if dtype is np.float32 else 16) * np.finfo(dtype).eps
+        truth = moved(truth) if one.ndim == 4 else truth
+        assert one.shape == truth.shape and one.dtype == dtype
+        assert np.linalg.norm(one - truth) <= bar * max(np.linalg.norm(truth), 1e-30), index
+
+
+@pytest.mark.parametrize("isa", core.supported_isas())
+@pytest.mark.parametrize("problem", PROBLEMS + SHARED + CHANNELS_LAST, ids=str)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_both_gradients_channels_last(problem: Problem, isa: str, workers: int) -> None:
+    check_both_gradients(problem, np.float32, isa, workers, channels_last=True)
 
 
 @both_ways

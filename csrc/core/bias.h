@@ -33,10 +33,17 @@ inline double sum(const T* from, int64_t count) {
 template <class T>
 struct Bias {
   int64_t batch, channels, pixels;
+  bool channels_last;  // the channels of a pixel stand together
 
   int64_t count() const { return batch * channels; }
 
   void add(const T* bias, T* maps, const Workers& workers) const {
+    if (channels_last)
+      return parallel_shares(workers, batch * pixels, [&](int64_t, int64_t begin, int64_t end) {
+        for (int64_t pixel = begin; pixel < end; ++pixel)
+          for (int64_t c = 0; c < channels; ++c)
+            maps[pixel * channels + c] += bias[c];
+      });
     parallel_shares(workers, count(), [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {
         const T value = bias[plane % channels];
@@ -47,22 +54,41 @@ struct Bias {
     });
   }
 
-  // `sums` is scratch: channels of each worker.
+  // Doubles of scratch that the gradient needs: of each worker a sum of every channel, and that of its latest pixels.
+  int64_t scratch(int64_t workers) const { return workers * 2 * channels; }
+
   void gradient(const T* maps, T* of_bias, double* sums, const Workers& workers) const {
-    const int64_t pieces = larger(1, smaller(workers.count, count()));
-    parallel_pieces(workers, count(), [&](int64_t worker, int64_t begin, int64_t end) {
-      double* const of_worker = sums + worker * channels;
+    const int64_t parts = channels_last ? ceil_div(batch * pixels, kBlock) : count();
+    const int64_t pieces = larger(1, smaller(workers.count, parts));
+    parallel_pieces(workers, parts, [&](int64_t worker, int64_t begin, int64_t end) {
+      double* const of_worker = sums + scratch(worker);
       for (int64_t c = 0; c < channels; ++c)
         of_worker[c] = 0;
-      for (int64_t plane = begin; plane < end; ++plane)
-        of_worker[plane % channels] += sum(maps + plane * pixels, pixels);
+      for (int64_t part = begin; part < end; ++part) {
+        if (channels_last)
+          add_block(maps, part * kBlock, of_worker + channels, of_worker);
+        else
+          of_worker[part % channels] += sum(maps + part * pixels, pixels);
+      }
     });
     for (int64_t c = 0; c < channels; ++c) {
       double total = 0;
       for (int64_t worker = 0; worker < pieces; ++worker)
-        total += sums[worker * channels + c];
+        total += sums[scratch(worker) + c];
       of_bias[c] = static_cast<T>(total);
     }
+  }
+
+ private:
+  static constexpr int64_t kBlock = 256;
+  void add_block(const T* maps, int64_t first, double* block, double* total) const {
+    for (int64_t c = 0; c < channels; ++c)
+      block[c] = 0;
+    for (int64_t pixel = first; pixel < smaller(first + kBlock, batch * pixels); ++pixel)
+      for (int64_t c = 0; c < channels; ++c)
+        block[c] += maps[pixel * channels + c];
+    for (int64_t c = 0; c < channels; ++c)
+      total[c] += block[c];
   }
 };
 

@@ -26,12 +26,11 @@ struct DenseGrads {
 
   // Lanes across samples in the weight gradient need them in that of the input.
   static Together cheapest(const ConvProblem& p, const TapList& t) {
-    const int64_t depth = p.out_channels / p.groups, width = p.in_channels / p.groups;
-    const LaneCosts<T> costs(p.batch, depth, width), of_input(p.batch, width, depth);
+    const LaneCosts<T> costs(p, false), of_input(p, true);
     const int64_t apart = smaller(costs.by_batch, costs.by_channel) + Sides::cost(p, Sides::cheaper(p));
     const int64_t by_channel = costs.by_channel + Sides::cost(p, WeightFactors::given_outputs) +
                                misses(DenseTransfer<T>(p, t, false, MapLanes::channels));
-    const int64_t spared = Maps<T>::batch_groups(p.batch) * depth * Sides::kRows;
+    const int64_t spared = Maps<T>::batch_groups(p.batch) * p.out_channels / p.groups * Sides::kRows;
     const int64_t by_samples = costs.by_batch + Sides::cost(p, WeightFactors::samples) - spared;
     const bool can_by_channel = !costs.narrow && !of_input.narrow, can_by_samples = costs.by_batch <= costs.by_channel;
     if (can_by_channel && by_channel <= apart && (!can_by_samples || by_channel <= by_samples))

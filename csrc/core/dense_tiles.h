@@ -33,7 +33,7 @@ struct DenseTiles {
         width(to.channels), aliases(full_cols.n / to.cols->n), run_units(aliases > 1 ? 1 : units_per_run<T>(p, t)),
         tiles(to.series ? run_units : 2), height(to.series ? 2 * Unit::kSeriesPairs : full_rows.n),
         from_height(to.series ? 2 * Unit::kSeriesPairs : from.rows->n), depth_block(depth), all_weights(false) {
-    const LaneCosts<T> costs(from.batch, depth, width);
+    const LaneCosts<T> costs(p, is_forward);
     to.lanes_are_batch = lanes == MapLanes::cheaper ? costs.by_batch <= costs.by_channel : lanes == MapLanes::samples;
     from.lanes_are_batch = to.lanes_are_batch || (lanes == MapLanes::cheaper && costs.narrow);
     const auto bytes = [&](int64_t channels, int64_t each) { return tiles * height * aliases * channels * each; };

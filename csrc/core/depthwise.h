@@ -34,11 +34,12 @@ struct Depthwise {
   // Two vectors of maps of one side as a batch of two, or one without a partner, so that Maps' transforms serve.
   Maps<T> side(bool strided, int64_t count = 2) const {
     const int64_t* size = strided ? problem.out : problem.in;
-    const int64_t area = size[0] * size[1];
+    const MapStrides& at = strided ? problem.out_maps : problem.in_maps;
     return {count,
             kLanes<T>,
-            0,
-            strided ? multiplier * area : area,
+            at.sample,
+            strided ? multiplier * at.map : at.map,
+            at.pixel,
             {size[0], size[1]},
             strided ? &out_rows : &full_rows,
             strided ? &out_cols : &full_cols,
@@ -48,16 +49,25 @@ struct Depthwise {
   // The first vector of a pair; the second comes `patterns` later, if there are so many.
   int64_t first_of(int64_t pair) const { return pair / patterns * 2 * patterns + pair % patterns; }
   int64_t count_of(int64_t pair) const { return first_of(pair) + patterns < vectors ? 2 : 1; }
+  // Where the first map of a vector is, and its lanes from there.
+  int64_t origin(const Maps<T>& maps, int64_t vector) const {
+    const int64_t map = vector * kLanes<T>;
+    return map / channels * maps.sample + map % channels * maps.map;
+  }
+  Lanes<T> lanes(const Maps<T>& maps, int64_t vector) const {
+    const int64_t first = vector * kLanes<T>;
+    return Lanes<T>::across_samples(first, channels, maps.map, maps.sample, problem.batch * channels - first,
+                                    maps.pixel);
+  }
   template <class Pointer>
   PlanePair<T, Pointer> planes(const Maps<T>& maps, Pointer data, int64_t pair) const {
-    const auto lanes = [&](int64_t v) { return Lanes<T>::strided(maps.map, problem.batch * channels - v * kLanes<T>); };
     const int64_t v = first_of(pair), other = v + patterns;
-    return {data + v * kLanes<T> * maps.map, maps.batch > 1 ? data + other * kLanes<T> * maps.map : nullptr, lanes(v),
-            lanes(other)};
+    return {data + origin(maps, v), maps.batch > 1 ? data + origin(maps, other) : nullptr, lanes(maps, v),
+            lanes(maps, other), 1};
   }
   void fill(typename Maps<T>::Places& places, bool strided, bool inverse) const {
     side(strided).fill(places, inverse);
-    places.single.fill(side(strided, 1).columns(), 0, inverse);
+    places.single.fill(side(strided, 1).columns(), 0, 0, inverse);
   }
   int64_t column() const { return odd_stride(full_rows.n); }
   bool series() const { return full_rows.n == 1; }
@@ -117,6 +127,7 @@ struct Depthwise {
   Lanes<T> pattern_lanes(int64_t pattern) const {
     Lanes<T> lanes;
     lanes.count = kLanes<T>;
+    lanes.pixel = 1;
     for (int l = 0; l < kLanes<T>; ++l)
       lanes.offset[l] = channel_in(pattern, l) * multiplier * problem.num_taps;
     return lanes;
@@ -173,13 +184,14 @@ struct Depthwise {
                     worker.in_spectrum, worker.row_scratch, nullptr);
   }
   void invert_in(const Workspace& w, const Maps<T>& in, const Worker& worker, T* x, int64_t pair) const {
-    rows_inverse(full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1], Vec<T>{},
-                 planes(in, x, pair), worker.row_scratch);
+    rows_inverse(
+        full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1],
+        [](int64_t) { return Vec<T>{}; }, planes(in, x, pair), worker.row_scratch);
   }
-  int64_t multiple_at(const Maps<T>& out, int64_t multiple) const { return multiple * out.size[0] * out.size[1]; }
+  int64_t multiple_at(int64_t multiple) const { return multiple * problem.out_maps.map; }
   void transform_out(const Workspace& w, const Maps<T>& out, const T* y, int64_t pair, int64_t multiple, T scale,
                      LaneSums<T>* const sums[2], Worker& worker) const {
-    rows_forward<T>(out_cols, planes(out, y + multiple_at(out, multiple), pair), out.size[0], out.size[1], scale,
+    rows_forward<T>(out_cols, planes(out, y + multiple_at(multiple), pair), out.size[0], out.size[1], scale,
                     w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch, sums);
   }
   // Plus a number per output channel, if there is one: the pair's vectors hold the same channels.
@@ -188,8 +200,9 @@ struct Depthwise {
     Vec<T> plus{};
     for (int64_t l = 0; bias && l < kLanes<T>; ++l)
       plus[l] = bias[channel_in(pair % patterns, l) * multiplier + multiple];
-    rows_inverse(out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1], plus,
-                 planes(out, y + multiple_at(out, multiple), pair), worker.row_scratch);
+    rows_inverse(
+        out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1],
+        [=](int64_t) { return plus; }, planes(out, y + multiple_at(multiple), pair), worker.row_scratch);
   }
 
   int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }

@@ -31,7 +31,13 @@ template <class T, class Body>
 inline void with_direct(ConvOp op, const DirectProblem& problem, const TapTable& table, const Body& body) {
   const int64_t in = problem.in_channels / problem.groups, out = problem.out_channels / problem.groups;
   const bool backward = op == ConvOp::input_grad;
-  const UnitShape shape{problem.batch, problem.groups, backward ? out : in, backward ? in : out, problem.num_taps};
+  const UnitShape shape{problem.batch,
+                        problem.groups,
+                        backward ? out : in,
+                        backward ? in : out,
+                        problem.num_taps,
+                        backward ? problem.out_maps : problem.in_maps,
+                        backward ? problem.in_maps : problem.out_maps};
   switch (shape.cheapest_lanes(kLanes<T>)) {
     case Lane::results:
       return with_pairs<T, Lane::results>(op, table, shape, body);

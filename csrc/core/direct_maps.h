@@ -15,6 +15,7 @@ enum class Lane { results, samples, units };
 struct UnitShape {
   int64_t batch, groups, depth, width;
   int64_t taps;  // as stored
+  MapStrides source, result;
 
   // The lanes that are padded least. Units stand before samples, whose weights change with every item.
   Lane cheapest_lanes(int lanes) const {
@@ -67,15 +68,28 @@ struct Units : UnitShape {
     return {set, unit, batch * groups - unit};
   }
 
-  // The source maps of an item, and its result maps, `area` pixels each.
-  Lanes<T> unit_lanes(const Item& item, int64_t maps, int64_t area) const {
-    return Lanes<T>::strided((kLane == Lane::samples ? groups : 1) * maps * area, item.count);
+  // Where pixel `pixel` of a source map of an item stands, or of the first map of one of its result vectors.
+  int64_t source_at(const Item& item, int64_t channel, int64_t pixel) const {
+    return map_at(source, item.unit, depth, channel) + pixel * source.pixel;
   }
-  int64_t source_map(const Item& item, int64_t channel) const { return item.unit * depth + channel; }
-  int64_t result_map(const Item& item, int64_t vector) const { return item.unit * width + vector * kWidthLanes; }
-  Lanes<T> result_lanes(const Item& item, int64_t vector, int64_t area) const {
-    if constexpr (kLane == Lane::results) return Lanes<T>::strided(area, width - vector * kLanes<T>);
-    return unit_lanes(item, width, area);
+  int64_t result_at(const Item& item, int64_t vector, int64_t pixel) const {
+    return map_at(result, item.unit, width, vector * kWidthLanes) + pixel * result.pixel;
+  }
+  Lanes<T> source_lanes(const Item& item) const { return unit_lanes(source, item, depth); }
+  Lanes<T> result_lanes(const Item& item, int64_t vector) const {
+    if constexpr (kLane == Lane::results)
+      return Lanes<T>::strided(result.map, width - vector * kLanes<T>, result.pixel);
+    return unit_lanes(result, item, width);
+  }
+
+ private:
+  // A unit has `each` maps.
+  int64_t map_at(const MapStrides& maps, int64_t unit, int64_t each, int64_t map) const {
+    return unit / groups * maps.sample + (unit % groups * each + map) * maps.map;
+  }
+  Lanes<T> unit_lanes(const MapStrides& maps, const Item& item, int64_t each) const {
+    if (kLane == Lane::samples) return Lanes<T>::strided(maps.sample, item.count, maps.pixel);
+    return Lanes<T>::across_samples(item.unit, groups, each * maps.map, maps.sample, item.count, maps.pixel);
   }
 };
 
@@ -120,13 +134,14 @@ struct SourceLoader {
     for (int64_t i = 0; i < maps * size(); ++i)
       buffer[i] = Pixel{};
   }
-  void put_row(const Pixel* row, Pixel* to) const {
+  // Of pixels `apart` elements from each other.
+  void put_row(const Pixel* row, int64_t apart, Pixel* to) const {
     const int64_t stretch_pitch = table.length + table.pad, width = table.source_width;
     for (int64_t i = 0; i < table.stretches; ++i) {
       Pixel* const stretch = to + i * stretch_pitch + table.pad;
       if (is_plain()) {
         for (int64_t j = 0; j < width; ++j)
-          stretch[j] = row[j];
+          stretch[j] = row[j * apart];
         continue;
       }
       for (int64_t j = 0, column = table.first[i]; j < table.length; ++j, column += table.step) {
@@ -134,7 +149,7 @@ struct SourceLoader {
           if (!table.circular) break;
           column %= width;
         }
-        stretch[j] = row[column];
+        stretch[j] = row[column * apart];
       }
     }
   }
@@ -142,20 +157,20 @@ struct SourceLoader {
     const int64_t width = table.source_width;
     if (is_plain() && table.stretches == 1 && width >= kLanes<T>) {
       for (int64_t y = 0; y < table.source_rows; ++y)
-        load_lanes(map + y * width, lanes, width, buffer + y * table.pitch + table.pad);
+        load_lanes(map + y * width * lanes.pixel, lanes, width, buffer + y * table.pitch + table.pad);
       return;
     }
     const int64_t step = chunk_rows();
     for (int64_t y0 = 0; y0 < table.source_rows; y0 += step) {
       const int64_t rows = smaller(step, table.source_rows - y0);
-      load_lanes(map + y0 * width, lanes, rows * width, chunk);
+      load_lanes(map + y0 * width * lanes.pixel, lanes, rows * width, chunk);
       for (int64_t y = 0; y < rows; ++y)
-        put_row(chunk + y * width, buffer + (y0 + y) * table.pitch);
+        put_row(chunk + y * width, 1, buffer + (y0 + y) * table.pitch);
     }
   }
-  void load(const T* map, const Lanes<T>&, T* buffer, Vec<T>*) const {
+  void load(const T* map, const Lanes<T>& lanes, T* buffer, Vec<T>*) const {
     for (int64_t y = 0; y < table.source_rows; ++y)
-      put_row(map + y * table.source_width, buffer + y * table.pitch);
+      put_row(map + y * table.source_width * lanes.pixel, lanes.pixel, buffer + y * table.pitch);
   }
 };
 

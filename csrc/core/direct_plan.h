@@ -14,6 +14,7 @@ struct DirectProblem {
   int64_t in[3], out[3], stride[3];
   int64_t num_taps;
   bool circular;
+  MapStrides in_maps, out_maps;
 };
 
 // Pixels of a result row that share a stretch of a group's taps.

@@ -32,6 +32,7 @@ struct WeightPacker {
   Lanes<T> lanes(int64_t set, int64_t vector, int64_t channel) const {
     Lanes<T> lanes;
     lanes.count = kLane == Lane::results ? smaller(kLanes<T>, units.width - vector * kLanes<T>) : kLanes<T>;
+    lanes.pixel = 1;
     for (int l = 0; l < kLanes<T>; ++l)
       lanes.offset[l] =
           units.taps * (kLane == Lane::results ? row(set, vector * kLanes<T> + l, channel)
@@ -155,22 +156,20 @@ struct DirectTransfer {
   }
 
   void load_item(const Item& item, const T* source, const Worker& worker) const {
-    const int64_t area = table.source_rows * table.source_width;
-    const Lanes<T> lanes = units.unit_lanes(item, units.depth, area);
+    const Lanes<T> lanes = units.source_lanes(item);
     for (int64_t c = 0; c < units.depth; ++c)
-      loader.load(source + units.source_map(item, c) * area, lanes, worker.source + c * loader.size(), worker.chunk);
+      loader.load(source + units.source_at(item, c, 0), lanes, worker.source + c * loader.size(), worker.chunk);
   }
 
   void compute_band(const Item& item, const Band& band, const Weight* weights, const Worker& worker, T* result) const {
-    const int64_t width = table.result_width, area = table.result_rows * width;
+    const int64_t first_pixel = band.y0 * table.result_width + band.first_column;
     for (int64_t block = 0; block < packer.blocks(); ++block) {
       for (int64_t y = 0; y < band.rows; ++y)
         compute_row(band, band.y0 + y, worker.source, weights + block * packer.block_size(),
                     worker.band + y * band.columns);
       for (int64_t vector = block * kJ; vector < smaller(block * kJ + kJ, units.vectors()); ++vector)
-        store_lanes(result + units.result_map(item, vector) * area + band.y0 * width + band.first_column,
-                    units.result_lanes(item, vector, area), band.rows * band.columns,
-                    worker.band + vector % kJ * bands.largest());
+        store_lanes(result + units.result_at(item, vector, first_pixel), units.result_lanes(item, vector),
+                    band.rows * band.columns, worker.band + vector % kJ * bands.largest());
     }
   }
 

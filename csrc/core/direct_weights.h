@@ -56,10 +56,10 @@ struct DirectWeightGrad {
   }
 
   void load_gradient(const Item& item, int64_t vector, const Band& band, const T* gradient, Vec<T>* in_lanes) const {
-    const int64_t width = table.result_width, area = table.result_rows * width;
+    const int64_t first_pixel = band.y0 * table.result_width + band.first_column;
     if (vector < units.vectors())
-      return load_lanes(gradient + units.result_map(item, vector) * area + band.y0 * width + band.first_column,
-                        units.result_lanes(item, vector, area), band.rows * band.columns, in_lanes);
+      return load_lanes(gradient + units.result_at(item, vector, first_pixel), units.result_lanes(item, vector),
+                        band.rows * band.columns, in_lanes);
     for (int64_t k = 0; k < band.rows * band.columns; ++k)
       in_lanes[k] = Vec<T>{};
   }

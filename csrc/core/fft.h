@@ -14,17 +14,20 @@ namespace DASH_ISA {
 template <class T>
 struct RowPlaces;
 
-// Where inputs come from: input j is value[j], or zero from `count` on; or all of them are scattered over `places`.
+// Where inputs come from: input j is value[j * stride], or zero from `count` on; or all of them are scattered over
+// `places`.
 template <class T>
 struct Input {
   const Cx<T>* value;
-  int64_t count;
+  int64_t count, stride;
   const int64_t* place;
   const T* sign;  // of the imaginary part
 
-  static Input of(const Cx<T>* from, int64_t count) { return {from, count, nullptr, nullptr}; }
+  static Input of(const Cx<T>* from, int64_t count, int64_t stride = 1) {
+    return {from, count, stride, nullptr, nullptr};
+  }
   static Input from_places(const Cx<T>* from, int64_t n, const RowPlaces<T>& places) {
-    return {from, n, places.place, places.sign};
+    return {from, n, 1, places.place, places.sign};
   }
 };
 
@@ -100,14 +103,15 @@ DASH_INLINE void butterfly(const T* twiddle, const Sums<T, !kTwiddled>& sums, co
     store(k, kTwiddled ? times(a[k].value(), twiddle[2 * k - 2], twiddle[2 * k - 1]) : a[k].value());
 }
 
+// Input j, which stands `at` of in.value unless inputs are scattered.
 template <class T, bool kPlaced>
-DASH_INLINE Cx<T> get(const Input<T>& in, int64_t j) {
+DASH_INLINE Cx<T> get(const Input<T>& in, int64_t j, int64_t at) {
   if constexpr (kPlaced) {
     const Cx<T>* const from = in.value + in.place[j];
     prefetch<false>(from + 1, 1);
     return {from->re, from->im * in.sign[j]};
   } else {
-    return j < in.count ? in.value[j] : Cx<T>{Vec<T>{}, Vec<T>{}};
+    return j < in.count ? in.value[at] : Cx<T>{Vec<T>{}, Vec<T>{}};
   }
 }
 
@@ -115,8 +119,11 @@ template <class T, int kRadix, int kLevel, bool kPlaced>
 void first_pass(const FftPass<T>& pass, const Input<T>& from, Cx<T>* to) {
   constexpr int kIn = part(kRadix, kLevel);
   const Input<T> in = from;
-  const int64_t m = pass.m;
-  const auto load = [=](int64_t p) { return [=](int j) { return get<T, kPlaced>(in, p + j * m); }; };
+  const int64_t m = pass.m, apart = m * in.stride;
+  const auto load = [=](int64_t p) {
+    const int64_t at = p * in.stride;
+    return [=](int j) { return get<T, kPlaced>(in, p + j * m, at + j * apart); };
+  };
   const auto store = [=](int64_t p) { return [=](int k, Cx<T> v) { to[kRadix * p + k] = v; }; };
   butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, true>(), load(0), store(0));
   const Sums<T, false> sums;
@@ -229,7 +236,7 @@ void put_in_form(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
 // in(j) at (n - j) modulo n, unscaled.
 template <class T>
 void fft(const FftPlan<T>& plan, const Input<T>& in, const Output<T>& out, Cx<T>* buffer) {
-  const auto input = [&](int64_t j) { return in.place ? get<T, true>(in, j) : get<T, false>(in, j); };
+  const auto input = [&](int64_t j) { return in.place ? get<T, true>(in, j, 0) : get<T, false>(in, j, j * in.stride); };
   if (plan.passes == 0) return put_in_form<T>(out, 1, 0, input(0));
   const FftPass<T>&first = plan.pass[0], &last = plan.pass[plan.passes - 1];
   Cx<T>*from = buffer, *to = buffer + plan.n;

@@ -11,9 +11,9 @@ namespace dash {
 
 enum class Isa { baseline, avx2, avx512 };
 
-// What a convolution takes and gives, all of it contiguous. forward: a = x, b = taps, result = y. input_grad: a =
-// gradient of y, b = taps, result = gradient of x. weight_grad: a = gradient of y, b = x, result = gradient of taps.
-// both_grads: as input_grad, and beside it x and the gradient of taps.
+// What a convolution takes and gives: maps as the problem's strides say, all else contiguous. forward: a = x, b = taps,
+// result = y. input_grad: a = gradient of y, b = taps, result = gradient of x. weight_grad: a = gradient of y, b = x,
+// result = gradient of taps. both_grads: as input_grad, and beside it x and the gradient of taps.
 template <class T>
 struct Operands {
   const T *a, *b;

@@ -99,12 +99,17 @@ void convolve(ConvOp op, const ConvProblem& problem, const TapList& taps, const 
   });
 }
 
-// Behind the workspace of the sums themselves, one number per output channel of each worker.
+template <class T>
+Bias<T> bias_of(const DirectProblem& p) {
+  return {p.batch, p.out_channels, p.out[0] * p.out[1] * p.out[2], p.out_maps.pixel > 1};
+}
+
+// Behind the workspace of the sums themselves, that of the gradient of a bias.
 template <class T>
 int64_t direct_workspace(ConvOp op, const DirectProblem& problem, const TapTable& table, int64_t workers) {
   int64_t bytes = 0;
   with_direct<T>(op, problem, table, [&](const auto& form) { bytes = bytes_of(form, workers); });
-  return bytes + workers * problem.out_channels * static_cast<int64_t>(sizeof(double));
+  return bytes + bias_of<T>(problem).scratch(workers) * static_cast<int64_t>(sizeof(double));
 }
 template <class T>
 void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& table, const Operands<T>& o, void* buffer,
@@ -114,7 +119,7 @@ void direct_convolve(ConvOp op, const DirectProblem& problem, const TapTable& ta
     bytes = bytes_of(form, workers.count);
     form.run(o.a, o.b, o.result, buffer, workers);
   });
-  const Bias<T> bias{problem.batch, problem.out_channels, problem.out[0] * problem.out[1] * problem.out[2]};
+  const Bias<T> bias = bias_of<T>(problem);
   if (o.bias) bias.add(o.bias, o.result, workers);
   if (o.bias_gradient)
     bias.gradient(o.a, o.bias_gradient, reinterpret_cast<double*>(static_cast<char*>(buffer) + bytes), workers);

@@ -23,9 +23,9 @@ struct Tile {
 
 template <class T>
 struct Maps {
-  int64_t batch, channels;  // of one group
-  int64_t sample, map;      // elements from one sample, one map to the next
-  int64_t size[2];          // rows, width
+  int64_t batch, channels;     // of one group
+  int64_t sample, map, pixel;  // elements from one sample, one map, one pixel to the next
+  int64_t size[2];             // rows, width
   const LengthPlan<T>*
       rows;  // transform lengths of this side: the strided side of a strided convolution has the shorter ones
   const LengthPlan<T>* cols;
@@ -57,12 +57,15 @@ struct Maps {
   int64_t spectrum_size() const { return (series ? 1 : vectors()) * units() * columns().block; }
   // Bytes of the spectra if no lane were wasted.
   int64_t bytes() const { return batch * channels * size[0] * (half() + 1) * 2 * static_cast<int64_t>(sizeof(T)); }
-  int64_t scratch() const { return rows_scratch(size[0], size[1], cols->n); }
+  // Maps that go through the transforms along rows together: where their lanes are samples and channels stand together,
+  // those of all channels.
+  int64_t together() const { return lanes_are_batch && pixel == channels ? channels : 1; }
+  int64_t scratch() const { return rows_scratch(size[0], size[1], together(), cols->n); }
   int64_t vector_of(int64_t group, int64_t member) const { return group * members() + member; }
 
   Lanes<T> lanes(int64_t group) const {
-    if (!lanes_are_batch) return Lanes<T>::strided(map, channels - group * kLanes<T>);
-    return Lanes<T>::strided(2 * sample, ceil_div(batch - first_sample(group), 2));
+    if (!lanes_are_batch) return Lanes<T>::strided(map, channels - group * kLanes<T>, pixel);
+    return Lanes<T>::strided(2 * sample, ceil_div(batch - first_sample(group), 2), together() > 1 ? 1 : pixel);
   }
   int64_t first_sample(int64_t group) const { return group / 2 * 2 * kLanes<T> + group % 2; }
   int64_t origin(int64_t vector) const {
@@ -98,7 +101,7 @@ struct Maps {
   PlanePair<T, Pointer> planes(int64_t vector, Pointer data) const {
     const int64_t other = partner(vector);
     return {data + origin(vector), other != vector ? data + origin(other) : nullptr, lanes(vector / members()),
-            lanes(other / members())};
+            lanes(other / members()), together()};
   }
 
   // Of pairs of vectors, and of one that has no partner.
@@ -110,21 +113,21 @@ struct Maps {
     return {RowPlaces<T>::make(cols->n, arena), RowPlaces<T>::make(cols->n, arena)};
   }
   void fill(Places& places, bool inverse) const {
-    places.pair.fill(columns(), first_column(partner(0)) - first_column(0), inverse);
-    places.single.fill(columns(), 0, inverse);
+    places.pair.fill(columns(), first_column(partner(0)) - first_column(0), first_column(1), inverse);
+    places.single.fill(columns(), 0, first_column(1), inverse);
   }
 
   // Columns of all maps, of those without a partner times `single_scale`. If there are `sums`, of one vector each, the
   // maps' own sums.
   void transform_rows(const T* data, T single_scale, const Places& places, Cx<T>* spectrum, Cx<T>* scratch_of_workers,
                       LaneSums<T>* sums, const Workers& workers) const {
-    parallel_shares(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, row_pairs() / together(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t v = first_of_pair(i);
+        const int64_t v = first_of_pair(i * together());
         const bool paired = partner(v) != v;
         LaneSums<T>* const of_pair[] = {sums + v, sums + partner(v)};
-        for (LaneSums<T>* one : of_pair)
-          if (sums) *one = {};
+        for (int64_t m = 0; sums && m < together(); ++m)
+          of_pair[0][m] = of_pair[1][m] = {};
         rows_forward(*cols, planes(v, data), size[0], size[1], paired ? T(1) : single_scale, places.of(paired),
                      spectrum + first_column(v), scratch_of_workers + worker * scratch(), sums ? of_pair : nullptr);
       }
@@ -141,11 +144,12 @@ struct Maps {
   // Plus a number per channel, if there is one.
   void invert_rows(const Cx<T>* spectrum, const Places& places, const T* plus, T* data, Cx<T>* scratch_of_workers,
                    const Workers& workers) const {
-    parallel_shares(workers, row_pairs(), [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, row_pairs() / together(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t v = first_of_pair(i);
-        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1],
-                     plus ? in_lanes(plus, v) : Vec<T>{}, planes(v, data), scratch_of_workers + worker * scratch());
+        const int64_t v = first_of_pair(i * together());
+        const auto plus_of = [&](int64_t m) { return plus ? in_lanes(plus, v + m) : Vec<T>{}; };
+        rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], plus_of,
+                     planes(v, data), scratch_of_workers + worker * scratch());
       }
     });
   }

@@ -5,6 +5,17 @@
 
 namespace dash {
 
+// Elements from one sample, one channel and one pixel of a batch of maps to the next.
+struct MapStrides {
+  int64_t sample, map, pixel;
+
+  // As torch lays out contiguous maps of so many pixels, or those whose channels stand together.
+  static MapStrides of(int64_t channels, int64_t pixels, bool channels_last) {
+    if (channels_last) return {channels * pixels, 1, channels};
+    return {channels * pixels, pixels, 1};
+  }
+};
+
 // A tap convolution and its two adjoints:
 //   y[b, o, p] = sum_c sum_t taps[o, c, t] * x[b, c, stride * p + offset_t],
 // x being zero outside, or periodic (circular; then length equals the input size). Axis 0 runs over rows (one row in
@@ -15,6 +26,7 @@ struct ConvProblem {
   int64_t length[2];  // transform lengths: multiples of the stride, length[1] / stride[1] even, factors 2, 3 and 5 only
   int64_t num_taps;   // of one (out channel, in channel) pair, as stored
   bool circular;
+  MapStrides in_maps, out_maps;
 };
 
 enum class ConvOp { forward, input_grad, weight_grad, both_grads };

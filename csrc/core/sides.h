@@ -11,8 +11,9 @@ template <class T>
 Maps<T> side_maps(const ConvProblem& p, bool strided_side) {
   const int64_t channels = strided_side ? p.out_channels : p.in_channels;
   const int64_t* size = strided_side ? p.out : p.in;
-  const int64_t area = size[0] * size[1];
-  Maps<T> maps{p.batch, channels / p.groups, channels * area, area, {size[0], size[1]}, nullptr, nullptr, true, false};
+  const MapStrides& at = strided_side ? p.out_maps : p.in_maps;
+  Maps<T> maps{p.batch, channels / p.groups, at.sample, at.map, at.pixel, {size[0], size[1]}, nullptr, nullptr, true,
+               false};
   maps.rows = &length_plan<T>(p.length[0] / (strided_side ? p.stride[0] : 1));
   maps.cols = &length_plan<T>(p.length[1] / (strided_side ? p.stride[1] : 1));
   maps.series = p.length[0] == 1;
@@ -54,27 +55,38 @@ int64_t part_of_batch(const ConvProblem& p) {
 // What the lanes of both sides are to be: as LaneCosts says, or as the caller needs them.
 enum class MapLanes { cheaper, channels, samples };
 
-// Whether the channels of a side take fewer vectors with lanes across samples.
+// A transformed vector costs about as much as so many complex products, and reading or writing one by itself costs so
+// many more where its lanes are samples and all channels of a pixel, not only those of a group, stand together.
+constexpr int64_t kTransform = 12, kGather = 12;
+inline int64_t gather_cost(int64_t channels, const MapStrides& maps) {
+  return maps.pixel > channels ? kGather : 0;
+}
+
+// Whether the channels of a side are transformed cheaper with lanes across samples.
 template <class T>
-bool is_narrow(int64_t batch, int64_t channels) {
-  return Maps<T>::batch_groups(batch) * channels < ceil_div(channels, kLanes<T>) * batch;
+bool is_narrow(int64_t batch, int64_t channels, const MapStrides& maps) {
+  const int64_t by_samples = Maps<T>::batch_groups(batch) * channels,
+                by_channel = ceil_div(channels, kLanes<T>) * batch;
+  return by_samples * (kTransform + gather_cost(channels, maps)) < by_channel * kTransform;
 }
 
 // What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:
 // vectors moved through transforms, and products.
 template <class T>
 struct LaneCosts {
-  static constexpr int64_t kTransform = 12;  // a transformed vector costs about as much as this many complex products
   int64_t by_batch, by_channel;
-  bool narrow;  // by channel, the source takes fewer vectors with lanes across samples
+  bool narrow;  // by channel, the source is transformed cheaper with lanes across samples
 
-  LaneCosts(int64_t batch, int64_t depth, int64_t width) {
+  LaneCosts(const ConvProblem& p, bool forward) {
+    const int64_t in = p.in_channels / p.groups, out = p.out_channels / p.groups, batch = p.batch;
+    const int64_t depth = forward ? in : out, width = forward ? out : in;
+    const MapStrides &from = forward ? p.in_maps : p.out_maps, &to = forward ? p.out_maps : p.in_maps;
     const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
     const int64_t samples = Maps<T>::batch_groups(batch);
-    narrow = is_narrow<T>(batch, depth);
-    const int64_t source = narrow ? samples * depth : padded(depth) * batch;
-    by_batch = samples * ((depth + width) * kTransform + depth * width);
-    by_channel = (source + padded(width) * batch) * kTransform + padded(width) * depth * batch;
+    const int64_t source = samples * depth * (kTransform + gather_cost(depth, from));
+    narrow = is_narrow<T>(batch, depth, from);
+    by_batch = source + samples * width * (kTransform + gather_cost(width, to) + depth);
+    by_channel = (narrow ? source : padded(depth) * batch * kTransform) + padded(width) * batch * (kTransform + depth);
   }
 };
 

@@ -73,19 +73,37 @@ DASH_INLINE void prefetch(const U* first, int64_t count) {
     __builtin_prefetch(line + i, kWrite, 2);
 }
 
-// Where the planes of one vector lie: lane l at base + offset[l]; lanes from `count` on are padding, read as zero and
-// never written.
+// Where the planes of one vector lie: element j of lane l at base + offset[l] + j * pixel; lanes from `count` on are
+// padding, read as zero and never written.
 template <class T>
 struct Lanes {
   int64_t offset[kLanes<T>];
-  int64_t count;
+  int64_t count, pixel;
 
-  static Lanes strided(int64_t stride, int64_t count) {
+  static Lanes strided(int64_t stride, int64_t count, int64_t pixel = 1) {
     Lanes lanes;
     lanes.count = smaller(count, kLanes<T>);
+    lanes.pixel = pixel;
     for (int l = 0; l < kLanes<T>; ++l)
       lanes.offset[l] = l * stride;
     return lanes;
+  }
+  // Planes from `first` on, of which each `period` belongs to another sample: neighbours are `stride` apart, samples
+  // `sample`.
+  static Lanes across_samples(int64_t first, int64_t period, int64_t stride, int64_t sample, int64_t count,
+                              int64_t pixel) {
+    Lanes lanes = strided(stride, count, pixel);
+    const int64_t gap = sample - period * stride;
+    for (int64_t next = period - first % period; gap > 0 && next < kLanes<T>; next += period)
+      for (int64_t l = next; l < kLanes<T>; ++l)
+        lanes.offset[l] += gap;
+    return lanes;
+  }
+  // Whether an element of all lanes is a vector in memory.
+  bool are_together() const {
+    for (int l = 0; l < count; ++l)
+      if (offset[l] != l) return false;
+    return pixel > 1;
   }
 };
 
@@ -120,10 +138,52 @@ DASH_INLINE void transpose(Vec<T>* rows) {
   if constexpr (kHalf > 1) transpose<T, kHalf / 2>(rows);
 }
 
+// Of planes whose elements stand apart, only where lanes stand together.
 template <bool kWrite, class T>
 DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n) {
-  for (int64_t l = 0; l < lanes.count; ++l)
-    prefetch<kWrite>(base + lanes.offset[l], n);
+  if (lanes.pixel == 1) {
+    for (int64_t l = 0; l < lanes.count; ++l)
+      prefetch<kWrite>(base + lanes.offset[l], n);
+  } else if (lanes.are_together()) {
+    for (int64_t j = 0; j < n; ++j)
+      prefetch<kWrite>(base + j * lanes.pixel, lanes.count);
+  }
+}
+
+// The first `count` of fewer than kLanes numbers, in pieces whose sizes are known.
+template <class T, int kHalf = kLanes<T> / 2>
+DASH_INLINE void store_first(T* to, Vec<T> v, int64_t count, int64_t at = 0) {
+  if (count & kHalf) std::memcpy(to + at, reinterpret_cast<const T*>(&v) + at, kHalf * sizeof(T));
+  if constexpr (kHalf > 1) store_first<T, kHalf / 2>(to, v, count, at + (count & kHalf));
+}
+
+// load_lanes and store_lanes where lanes stand together.
+template <int kStep, class T>
+inline void load_together(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
+  Vec<T> lane;
+  for (int l = 0; l < kLanes<T>; ++l)
+    lane[l] = static_cast<T>(l);
+  const auto is_plane = lane < Vec<T>{} + static_cast<T>(lanes.count);
+  // Where it does not go beyond the end of these planes, a whole vector is read: behind them stand others' elements.
+  const int64_t whole = larger(0, n - ceil_div(kLanes<T> - lanes.count, lanes.pixel));
+  for (int64_t j = 0; j < whole; ++j)
+    out[kStep * j] = is_plane ? load(base + j * lanes.pixel) : Vec<T>{};
+  for (int64_t j = whole; j < n; ++j) {
+    Vec<T> v{};
+    for (int64_t l = 0; l < lanes.count; ++l)
+      v[l] = base[l + j * lanes.pixel];
+    out[kStep * j] = v;
+  }
+}
+template <int kStep, class T>
+inline void store_together(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus) {
+  for (int64_t j = 0; j < n; ++j) {
+    const Vec<T> v = in[kStep * j] + plus;
+    if (lanes.count == kLanes<T>)
+      store(base + j * lanes.pixel, v);
+    else
+      store_first<T>(base + j * lanes.pixel, v, lanes.count);
+  }
 }
 
 // square[j] = element j of every lane's plane, for the first kLanes elements.
@@ -152,11 +212,12 @@ DASH_INLINE void store_square(T* base, const Lanes<T>& lanes, Vec<T>* square) {
 // out[kStep * j] = element j of every lane's plane, for j in [0, n).
 template <int kStep = 1, class T>
 inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
-  if (n < kLanes<T>) {
+  if (lanes.are_together()) return load_together<kStep>(base, lanes, n, out);
+  if (n < kLanes<T> || lanes.pixel > 1) {
     for (int64_t j = 0; j < n; ++j) {
       Vec<T> v{};
       for (int64_t l = 0; l < lanes.count; ++l)
-        v[l] = base[lanes.offset[l] + j];
+        v[l] = base[lanes.offset[l] + j * lanes.pixel];
       out[kStep * j] = v;
     }
     return;
@@ -174,10 +235,11 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
 // The inverse of load_lanes: writes in[kStep * j] + plus to element j of every lane's plane.
 template <int kStep = 1, class T>
 inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus = Vec<T>{}) {
-  if (n < kLanes<T>) {
+  if (lanes.are_together()) return store_together<kStep>(base, lanes, n, in, plus);
+  if (n < kLanes<T> || lanes.pixel > 1) {
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < lanes.count; ++l)
-        base[lanes.offset[l] + j] = in[kStep * j][l] + plus[l];
+        base[lanes.offset[l] + j * lanes.pixel] = in[kStep * j][l] + plus[l];
     return;
   }
   for (int64_t j = 0; j < n; j += kLanes<T>) {

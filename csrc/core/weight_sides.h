@@ -34,24 +34,29 @@ struct WeightSides {
         width(of_factors.channels), lane_groups(ceil_div(of_vectors.channels, kLanes<T>)),
         height(of_vectors.series ? 2 * Unit::kSeriesPairs : full_rows.n), run_units(units_per_run<T>(p, t)) {
     of_vectors.lanes_are_batch = by_samples();
-    of_factors.lanes_are_batch = by_samples() || (!given() && is_narrow<T>(batch, width));
+    of_factors.lanes_are_batch = by_samples() || (!given() && is_narrow<T>(batch, width, p.in_maps));
   }
 
   // What its transforms and products cost, in the unit of LaneCosts; a given side is not counted. Of series, columns
   // need no transform.
-  static constexpr int64_t kRows = LaneCosts<T>::kTransform / 2;
+  static constexpr int64_t kRows = kTransform / 2;
   static int64_t cost(const ConvProblem& p, WeightFactors how) {
     constexpr int64_t kSumLanes = 6;  // summing two vectors takes three operations each, a lane (sum_lanes)
     const int64_t in = p.in_channels / p.groups, out = p.out_channels / p.groups, batch = p.batch;
     const int64_t in_groups = ceil_div(in, kLanes<T>), out_groups = ceil_div(out, kLanes<T>);
     const int64_t samples = Maps<T>::batch_groups(batch), transform = p.length[0] == 1 ? kRows : 2 * kRows;
+    const auto samples_of = [=](int64_t channels, const MapStrides& maps) {
+      return samples * channels * (transform + gather_cost(channels, maps));
+    };
     switch (how) {  // a complex product of a vector with a factor is three multiply-adds, one of two vectors four
       case WeightFactors::given_outputs:
         return batch * in_groups * (transform + out);
       case WeightFactors::inputs:
-        return batch * out_groups * (transform + in) + smaller(samples * in, batch * in_groups) * transform;
+        return batch * out_groups * (transform + in) +
+               (is_narrow<T>(batch, in, p.in_maps) ? samples_of(in, p.in_maps) : batch * in_groups * transform);
       default:
-        return samples * (in + out) * transform + (4 * samples * out + kSumLanes * kLanes<T> * out_groups) * in / 3;
+        return samples_of(in, p.in_maps) + samples_of(out, p.out_maps) +
+               (4 * samples * out + kSumLanes * kLanes<T> * out_groups) * in / 3;
     }
   }
   // Where nothing is given.

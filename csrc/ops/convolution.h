@@ -21,7 +21,7 @@ void describe(Problem& problem, const char* op, const Ints& flat_offsets, size_t
   problem.circular = circular;
 }
 
-// As Operands says; what is there has one dtype.
+// As Operands says; what is there has one dtype. Maps are read, and the result is there, as the problem's strides say.
 struct ConvTensors {
   Tensor a, b, result;
   std::optional<Tensor> bias = std::nullopt, bias_gradient = std::nullopt, x = std::nullopt,
@@ -31,7 +31,7 @@ struct ConvTensors {
 // workspace(table, workers): bytes; convolve(table, operands, workspace, workers).
 template <class Measure, class Convolve>
 void run_convolution(const char* op, const ConvTensors& tensors, const Measure& measure, const Convolve& convolve) {
-  const Tensor a = made_contiguous(tensors.a), b = made_contiguous(tensors.b);
+  const Tensor a = made_readable(tensors.a), b = made_readable(tensors.b);
   std::optional<Tensor> bias;
   if (tensors.bias) {
     STD_TORCH_CHECK(tensors.bias->dim() == 1 && tensors.bias->size(0) == tensors.result.size(1), op,
@@ -42,7 +42,7 @@ void run_convolution(const char* op, const ConvTensors& tensors, const Measure& 
   std::optional<Tensor> x;
   if (tensors.x) {
     check_alike(op, a, *tensors.x);
-    x = made_contiguous(*tensors.x);
+    x = made_readable(*tensors.x);
   }
   const int64_t count = worker_count(a.numel() + b.numel() + tensors.result.numel());
   dispatch(op, a, b, [&](auto type) {

@@ -72,6 +72,27 @@ inline Tensor made_contiguous(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
 }
 
+// Whether the channels of a pixel stand together: torch's channels_last and channels_last_3d, in maps that are not
+// contiguous too.
+inline bool is_channels_last(const Tensor& maps) {
+  if (maps.dim() < 4 || maps.is_contiguous()) return false;
+  int64_t next = 1;
+  const auto follows = [&](int64_t axis) {
+    const bool fits = maps.size(axis) == 1 || maps.stride(axis) == next;
+    next *= maps.size(axis);
+    return fits;
+  };
+  bool fits = follows(1);
+  for (int64_t axis = maps.dim() - 1; axis > 1; --axis)
+    fits = follows(axis) && fits;
+  return follows(0) && fits;
+}
+
+// Maps or weights in a form that kernels read.
+inline Tensor made_readable(const Tensor& tensor) {
+  return is_channels_last(tensor) ? tensor : made_contiguous(tensor);
+}
+
 inline Ints spatial_of(const Tensor& tensor) {
   Ints sizes;
   for (int64_t axis = 2; axis < tensor.dim(); ++axis)
@@ -95,9 +116,13 @@ inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
 }
 
 // A new tensor of `like`'s kind for maps, or for as many weights.
-inline Tensor new_result(const Tensor& like, const Ints& sizes) {
+inline Tensor new_result(const Tensor& like, const Ints& sizes, bool channels_last = false) {
+  using torch::headeronly::MemoryFormat;
   constexpr size_t kLarge = size_t{4} << 20;  // smaller ones mostly lie in memory that was used before
-  const Tensor maps = torch::stable::new_empty(like, sizes);
+  const MemoryFormat format = sizes.size() == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
+  const Tensor maps =
+      channels_last ? torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt, format)
+                    : torch::stable::new_empty(like, sizes);
   const size_t bytes = static_cast<size_t>(maps.numel()) * (like.scalar_type() == ScalarType::Double ? 8 : 4);
   if (bytes >= kLarge) ask_for_huge_pages(maps.mutable_data_ptr(), bytes);
   return maps;

@@ -87,13 +87,26 @@ void check_shape(const Array<T>& array, const Ints& shape) {
     throw std::invalid_argument("array shapes do not fit the sizes given");
 }
 
+// Sizes of maps in the order of their axes: (batch, channels, *size), or (batch, *size, channels).
+Ints maps_shape(int64_t batch, int64_t channels, const Ints& size, bool channels_last) {
+  Ints shape = {batch};
+  shape.insert(shape.end(), size.begin(), size.end());
+  shape.insert(channels_last ? shape.end() : shape.begin() + 1, channels);
+  return shape;
+}
+template <class T>
+int64_t channels_of(const Array<T>& maps, bool channels_last) {
+  return maps.shape(channels_last ? maps.ndim() - 1 : 1);
+}
+
 // A convolution of two-dimensional maps: a 1-D problem is one row. offsets holds (row, column) pairs.
 struct Convolution {
   ConvProblem problem{};
   Ints x_shape, y_shape, taps_shape;
 
   Convolution(int64_t batch, int64_t in_channels, int64_t out_channels, const Ints& offsets, const Ints& in,
-              const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular, int64_t workers) {
+              const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular, int64_t workers,
+              bool channels_last) {
     if (in.size() != 2 || out.size() != 2 || stride.size() != 2 || length.size() != 2 || offsets.size() % 2 ||
         workers < 1)
       throw std::invalid_argument("sizes, stride and length take two entries, offsets pairs, workers at least 1");
@@ -108,8 +121,10 @@ struct Convolution {
       problem.stride[axis] = stride[axis], problem.length[axis] = length[axis];
     }
     check_problem(problem, offsets.data());
-    x_shape = {batch, in_channels, in[0], in[1]};
-    y_shape = {batch, out_channels, out[0], out[1]};
+    problem.in_maps = MapStrides::of(in_channels, in[0] * in[1], channels_last);
+    problem.out_maps = MapStrides::of(out_channels, out[0] * out[1], channels_last);
+    x_shape = maps_shape(batch, in_channels, in, channels_last);
+    y_shape = maps_shape(batch, out_channels, out, channels_last);
     taps_shape = {out_channels, in_channels / groups, problem.num_taps};
   }
 };
@@ -126,14 +141,17 @@ void run(ConvOp op, const ConvProblem& problem, const Ints& offsets, const Opera
 template <class T>
 py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
                         const Ints& out, const Ints& stride, const Ints& length, int64_t groups, bool circular,
-                        const std::string& isa, int64_t workers, std::optional<Array<T>> bias) {
+                        const std::string& isa, int64_t workers, std::optional<Array<T>> bias, bool channels_last) {
   const ConvOp op = op_by_name(op_name);
   const bool weights_out = op == ConvOp::weight_grad;
   if (a.ndim() != 4 || b.ndim() != (weights_out ? 4 : 3)) throw std::invalid_argument("maps have 4 axes, taps 3");
-  const int64_t in_channels = weights_out ? b.shape(1) : op == ConvOp::forward ? a.shape(1) : b.shape(1) * groups;
-  const int64_t out_channels = op == ConvOp::forward ? b.shape(0) : a.shape(1);
+  const int64_t of_a = channels_of(a, channels_last);
+  const int64_t in_channels = weights_out             ? channels_of(b, channels_last)
+                              : op == ConvOp::forward ? of_a
+                                                      : b.shape(1) * groups;
+  const int64_t out_channels = op == ConvOp::forward ? b.shape(0) : of_a;
   const Convolution call(a.shape(0), in_channels, out_channels, offsets, in, out, stride, length, groups, circular,
-                         workers);
+                         workers, channels_last);
   check_shape(a, op == ConvOp::forward ? call.x_shape : call.y_shape);
   check_shape(b, weights_out ? call.x_shape : call.taps_shape);
   py::array_t<T> result(op == ConvOp::forward ? call.y_shape : weights_out ? call.taps_shape : call.x_shape);
@@ -145,14 +163,15 @@ py::array_t<T> convolve(const std::string& op_name, Array<T> a, Array<T> b, cons
 template <class T>
 std::tuple<py::array_t<T>, py::array_t<T>, py::array_t<T>> convolve_grads(
     Array<T> grad, Array<T> taps, Array<T> x, const Ints& offsets, const Ints& in, const Ints& out, const Ints& stride,
-    const Ints& length, int64_t groups, bool circular, const std::string& isa, int64_t workers) {
+    const Ints& length, int64_t groups, bool circular, const std::string& isa, int64_t workers, bool channels_last) {
   if (grad.ndim() != 4 || taps.ndim() != 3 || x.ndim() != 4) throw std::invalid_argument("maps have 4 axes, taps 3");
-  const Convolution call(x.shape(0), x.shape(1), grad.shape(1), offsets, in, out, stride, length, groups, circular,
-                         workers);
+  const int64_t in_channels = channels_of(x, channels_last), out_channels = channels_of(grad, channels_last);
+  const Convolution call(x.shape(0), in_channels, out_channels, offsets, in, out, stride, length, groups, circular,
+                         workers, channels_last);
   check_shape(grad, call.y_shape);
   check_shape(taps, call.taps_shape);
   check_shape(x, call.x_shape);
-  py::array_t<T> of_x(call.x_shape), of_taps(call.taps_shape), of_bias(Ints{grad.shape(1)});
+  py::array_t<T> of_x(call.x_shape), of_taps(call.taps_shape), of_bias(Ints{out_channels});
   const Operands<T> operands = {
       grad.data(), taps.data(), of_x.mutable_data(), nullptr, of_bias.mutable_data(), x.data(), of_taps.mutable_data()};
   run(ConvOp::both_grads, call.problem, offsets, operands, isa, workers);
@@ -163,7 +182,7 @@ std::tuple<py::array_t<T>, py::array_t<T>, py::array_t<T>> convolve_grads(
 template <class T>
 py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const Ints& offsets, const Ints& in,
                       const Ints& out, const Ints& stride, int64_t groups, bool circular, const std::string& isa,
-                      int64_t workers, std::optional<Array<T>> bias) {
+                      int64_t workers, std::optional<Array<T>> bias, bool channels_last) {
   const size_t axes = in.size();
   if (axes < 1 || axes > 3 || out.size() != axes || stride.size() != axes || offsets.size() % axes || workers < 1)
     throw std::invalid_argument("sizes and stride take one to three entries, offsets as many per tap, workers a count");
@@ -177,14 +196,19 @@ py::array_t<T> direct(const std::string& op_name, Array<T> a, Array<T> b, const 
   problem.groups = groups;
   problem.num_taps = static_cast<int64_t>(offsets.size() / axes);
   problem.circular = circular;
-  problem.in_channels = weights_out ? b.shape(1) : op == ConvOp::forward ? a.shape(1) : b.shape(1) * groups;
-  problem.out_channels = op == ConvOp::forward ? b.shape(0) : a.shape(1);
+  const int64_t of_a = channels_of(a, channels_last);
+  problem.in_channels = weights_out             ? channels_of(b, channels_last)
+                        : op == ConvOp::forward ? of_a
+                                                : b.shape(1) * groups;
+  problem.out_channels = op == ConvOp::forward ? b.shape(0) : of_a;
   put_axes(in, problem.in);
   put_axes(out, problem.out);
   put_axes(stride, problem.stride);
-  Ints x_shape = {problem.batch, problem.in_channels}, y_shape = {problem.batch, problem.out_channels};
-  x_shape.insert(x_shape.end(), in.begin(), in.end());
-  y_shape.insert(y_shape.end(), out.begin(), out.end());
+  problem.in_maps = MapStrides::of(problem.in_channels, problem.in[0] * problem.in[1] * problem.in[2], channels_last);
+  problem.out_maps =
+      MapStrides::of(problem.out_channels, problem.out[0] * problem.out[1] * problem.out[2], channels_last);
+  const Ints x_shape = maps_shape(problem.batch, problem.in_channels, in, channels_last);
+  const Ints y_shape = maps_shape(problem.batch, problem.out_channels, out, channels_last);
   const Ints taps_shape = {problem.out_channels, problem.in_channels / groups, problem.num_taps};
   check_shape(a, op == ConvOp::forward ? x_shape : y_shape);
   check_shape(b, weights_out ? x_shape : taps_shape);
@@ -272,11 +296,13 @@ PYBIND11_MODULE(_core, m) {
       "The instruction set in use: the best one, capped by DASH_KERNELS_ISA.");
   m.def("radices", &dash::plan_radices, "Radices of the passes of a transform of length n.", py::arg("n"));
   const auto def_convolve = [&m](auto function) {
-    m.def("convolve", function,
-          "One convolution ('forward', 'input_grad', 'weight_grad') of maps (batch, channels, rows, columns).",
-          py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
-          py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"), py::arg("circular"),
-          py::arg("isa"), py::arg("workers"), py::arg("bias").noconvert() = py::none());
+    m.def(
+        "convolve", function,
+        "One convolution ('forward', 'input_grad', 'weight_grad') of maps (batch, channels, rows, columns), or (batch, "
+        "rows, columns, channels) if channels_last.",
+        py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
+        py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"), py::arg("circular"),
+        py::arg("isa"), py::arg("workers"), py::arg("bias").noconvert() = py::none(), py::arg("channels_last") = false);
   };
   def_convolve(&dash::convolve<float>);
   def_convolve(&dash::convolve<double>);
@@ -284,7 +310,7 @@ PYBIND11_MODULE(_core, m) {
     m.def("convolve_grads", function, "The gradients of x, of the taps and of a bias, together.",
           py::arg("grad").noconvert(), py::arg("taps").noconvert(), py::arg("x").noconvert(), py::arg("offsets"),
           py::arg("in_size"), py::arg("out_size"), py::arg("stride"), py::arg("length"), py::arg("groups"),
-          py::arg("circular"), py::arg("isa"), py::arg("workers"));
+          py::arg("circular"), py::arg("isa"), py::arg("workers"), py::arg("channels_last") = false);
   };
   def_convolve_grads(&dash::convolve_grads<float>);
   def_convolve_grads(&dash::convolve_grads<double>);
@@ -292,7 +318,7 @@ PYBIND11_MODULE(_core, m) {
     m.def("direct", function, "One convolution as `convolve` computes it, by direct sums over the taps.", py::arg("op"),
           py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("offsets"), py::arg("in_size"),
           py::arg("out_size"), py::arg("stride"), py::arg("groups"), py::arg("circular"), py::arg("isa"),
-          py::arg("workers"), py::arg("bias").noconvert() = py::none());
+          py::arg("workers"), py::arg("bias").noconvert() = py::none(), py::arg("channels_last") = false);
   };
   def_direct(&dash::direct<float>);
   def_direct(&dash::direct<double>);

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .._load import CUDA_LOAD
+from ..formats import in_format_of
 from . import cuda_plan
 from .cuda_plan import Circle, Geometry
 from .direct import FEW_RESULTS
@@ -86,8 +87,8 @@ class CudaEngine(Engine):
     ) -> Tensor:
         geometry = Geometry.of(offsets, x.shape[2:], out_size, stride, circular)
         if self.no_transform(_problem("tap_conv", geometry, x, x.shape[1], taps.shape[0], groups)) is None:
-            return transform_forward(geometry, x, taps, bias)
-        return direct_forward(geometry, x, taps, groups, bias)
+            return in_format_of(x, transform_forward(geometry, x, taps, bias))
+        return in_format_of(x, direct_forward(geometry, x, taps, groups, bias))
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
@@ -95,8 +96,8 @@ class CudaEngine(Engine):
         geometry = Geometry.of(offsets, input_size, grad.shape[2:], stride, circular)
         channels = taps.shape[1] * groups, grad.shape[1]
         if self.no_transform(_problem("tap_conv_input_grad", geometry, grad, *channels, groups)) is None:
-            return transform_input_grad(geometry, grad, taps)
-        return direct_input_grad(geometry, grad, taps, groups)
+            return in_format_of(grad, transform_input_grad(geometry, grad, taps))
+        return in_format_of(grad, direct_input_grad(geometry, grad, taps, groups))
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..formats import in_format_of
 from ..taps import FARTHEST
 from . import cost
 from .calibration import constants
@@ -64,11 +65,12 @@ class DirectEngine(CompiledEngine):
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
+        upstream = grad
         if circular:
-            grad, stride = _wrapped(grad, input_size, stride), (1,) * len(stride)
+            upstream, stride = _wrapped(grad, input_size, stride), (1,) * len(stride)
         in_double = _in_double(grad, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
         rest = (numbers(offsets).tensor, input_size, stride, groups, circular)
-        return convolve("direct_tap_conv_input_grad", in_double, grad, taps, *rest)
+        return in_format_of(grad, convolve("direct_tap_conv_input_grad", in_double, upstream, taps, *rest))
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool

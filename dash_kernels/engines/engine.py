@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from .. import reference
+from ..formats import in_format_of
 from .problem import MixProblem, Problem
 
 
@@ -16,8 +17,8 @@ class Engine(ABC):
     """One way to compute the six operators.
 
     The operator methods take exactly the operator's arguments without ``engine``, are called only with problems that
-    :meth:`can_run` accepted, take tensors of any strides and numbers as tuple or list, and return a new contiguous
-    tensor that is no view.
+    :meth:`can_run` accepted, take tensors of any strides and numbers as tuple or list, and return a new tensor that is
+    no view: maps in the memory format of their first operand (:mod:`dash_kernels.formats`), all else contiguous.
     """
 
     name: str
@@ -84,8 +85,11 @@ class Engine(ABC):
         circular: bool,
         bias: bool,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The gradients of x, of the taps and, if asked for, of a bias, for engines that are faster at all together."""
-        of_x = self.tap_conv_input_grad(grad, taps, offsets, x.shape[2:], stride, groups, circular)
+        """The gradients of x, of the taps and, if asked for, of a bias, for engines that are faster at all together.
+
+        That of x comes in the memory format of x.
+        """
+        of_x = in_format_of(x, self.tap_conv_input_grad(grad, taps, offsets, x.shape[2:], stride, groups, circular))
         rest = (grad, x, offsets, stride, groups, circular)
         return of_x, *(self.tap_conv_weight_bias_grad(*rest) if bias else (self.tap_conv_weight_grad(*rest), None))
 

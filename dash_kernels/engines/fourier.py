@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..formats import in_format_of, memory_format
 from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
@@ -132,7 +133,7 @@ class FourierEngine(CompiledEngine):
         how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
         in_double = how.in_double(x.dtype, x.shape[0] * taps.shape[0] * math.prod(out_size))
         rest = (how.taps.tensor, how.out, how.stride, how.lengths, groups, how.circular, bias)
-        return _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how)
+        return in_format_of(x, _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how))
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
@@ -142,7 +143,7 @@ class FourierEngine(CompiledEngine):
         in_double = how.in_double(grad.dtype, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
         rest = (how.taps.tensor, size, how.stride, how.lengths, groups, how.circular)
         wide = convolve("fourier_tap_conv_input_grad", in_double, _spread(grad, how), taps, *rest)
-        return _unwrap(wide, how, input_size)
+        return in_format_of(grad, _unwrap(wide, how, input_size))
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
@@ -176,7 +177,7 @@ class FourierEngine(CompiledEngine):
         wide, of_taps, of_bias = convolve_tuple(
             "fourier_tap_conv_grads", in_double, _spread(grad, how), taps, _wrap(x, how), *rest
         )
-        return _unwrap(wide, how, size), of_taps, of_bias if bias else None
+        return in_format_of(x, _unwrap(wide, how, size)), of_taps, of_bias if bias else None
 
 
 def _weight_grad(
@@ -210,7 +211,7 @@ def _modulo(positions: range, size: int) -> Tensor:
 
 def _thin(y: Tensor, how: Plan) -> Tensor:
     """The pixels of ``y`` that are wanted."""
-    return y if max(how.keep) == 1 else _kept(y, how).clone(memory_format=torch.contiguous_format)
+    return y if max(how.keep) == 1 else _kept(y, how).clone(memory_format=memory_format(y))
 
 
 def _spread(grad: Tensor, how: Plan) -> Tensor:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..engines import Engine
+from ..formats import memory_format
 from ..reference import bias_grad
 from ._choice import Fields, conv_fields, engine_for
 from ._register import plain, register
@@ -44,14 +46,20 @@ def _describe_weight_grad(
     return conv_fields(name, x, channels, filters, groups, size, out, tuple(stride), tuple(offsets), circular)
 
 
+def _empty_like(maps: Tensor, channels: int, size: Size) -> Tensor:
+    """Maps of as many samples and of the same memory format."""
+    shape = maps.shape[0], channels, *size
+    return torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=memory_format(maps))
+
+
 def _fake_tap_conv(x: Tensor, taps: Tensor, offsets: Size, out_size: Size, *_: Any) -> Tensor:
-    return x.new_empty((x.shape[0], taps.shape[0], *out_size))
+    return _empty_like(x, taps.shape[0], out_size)
 
 
 def _fake_input_grad(
     grad: Tensor, taps: Tensor, offsets: Size, input_size: Size, stride: Size, groups: int, *_: Any
 ) -> Tensor:
-    return grad.new_empty((grad.shape[0], taps.shape[1] * groups, *input_size))
+    return _empty_like(grad, taps.shape[1] * groups, input_size)
 
 
 def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: Size, stride: Size, groups: int, *_: Any) -> Tensor:

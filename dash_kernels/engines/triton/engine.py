@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ... import _env
+from ...formats import in_format_of
 from ...reference import per_channel
 from ..engine import Engine
 from ..problem import MixProblem, Problem
@@ -63,23 +64,22 @@ class TritonEngine(Engine):
     ) -> Tensor:
         results = x.shape[0] * taps.shape[0] * math.prod(out_size)
         if not (results and x.numel() and taps.numel()):
-            return _only_bias(x.new_zeros((x.shape[0], taps.shape[0], *out_size)), bias)
+            return in_format_of(x, _only_bias(x.new_zeros((x.shape[0], taps.shape[0], *out_size)), bias))
         from .convolution import Convolution
 
-        return Convolution.of(x, results, offsets, x.shape[2:], out_size, stride, groups, circular).forward(
-            x, taps, bias
-        )
+        how = Convolution.of(x, results, offsets, x.shape[2:], out_size, stride, groups, circular)
+        return in_format_of(x, how.forward(x, taps, bias))
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
     ) -> Tensor:
         shape = grad.shape[0], taps.shape[1] * groups, *input_size
         if not (math.prod(shape) and grad.numel() and taps.numel()):
-            return grad.new_zeros(shape)
+            return in_format_of(grad, grad.new_zeros(shape))
         from .convolution import Convolution
 
         call = math.prod(shape), offsets, input_size, grad.shape[2:], stride, groups, circular
-        return Convolution.of(grad, *call).input_grad(grad, taps)
+        return in_format_of(grad, Convolution.of(grad, *call).input_grad(grad, taps))
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
@@ -114,7 +114,8 @@ class TritonEngine(Engine):
             call = offsets, x.shape[2:], grad.shape[2:], stride, groups, circular
             of_input, of_weight = (Convolution.of(grad, results, *call) for results in (x.numel(), taps.numel()))
             if of_input == of_weight:  # else one of them is computed in double
-                return *of_weight.gradients(grad, taps, x), _bias_grad(grad) if bias else None
+                of_x, of_taps = of_weight.gradients(grad, taps, x)
+                return in_format_of(x, of_x), of_taps, _bias_grad(grad) if bias else None
         return super().tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:

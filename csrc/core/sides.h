@@ -55,11 +55,12 @@ int64_t part_of_batch(const ConvProblem& p) {
 // What the lanes of both sides are to be: as LaneCosts says, or as the caller needs them.
 enum class MapLanes { cheaper, channels, samples };
 
-// A transformed vector costs about as much as so many complex products, and reading or writing one by itself costs so
-// many more where its lanes are samples and all channels of a pixel, not only those of a group, stand together.
-constexpr int64_t kTransform = 12, kGather = 12;
-inline int64_t gather_cost(int64_t channels, const MapStrides& maps) {
-  return maps.pixel > channels ? kGather : 0;
+// A transformed vector costs about as much as so many complex products. Where its lanes are samples and the channels of
+// a pixel stand together, it costs so many more: all channels pass through larger buffers, and those of a group are
+// read and written by themselves.
+constexpr int64_t kTransform = 12, kTogether = 2, kGather = 12;
+inline int64_t samples_cost(int64_t channels, const MapStrides& maps) {
+  return kTransform + (maps.pixel == 1 ? 0 : maps.pixel == channels ? kTogether : kGather);
 }
 
 // Whether the channels of a side are transformed cheaper with lanes across samples.
@@ -67,7 +68,7 @@ template <class T>
 bool is_narrow(int64_t batch, int64_t channels, const MapStrides& maps) {
   const int64_t by_samples = Maps<T>::batch_groups(batch) * channels,
                 by_channel = ceil_div(channels, kLanes<T>) * batch;
-  return by_samples * (kTransform + gather_cost(channels, maps)) < by_channel * kTransform;
+  return by_samples * samples_cost(channels, maps) < by_channel * kTransform;
 }
 
 // What it costs to have lanes across samples, weights broadcast, or across channels of the result, samples broadcast:
@@ -83,9 +84,9 @@ struct LaneCosts {
     const MapStrides &from = forward ? p.in_maps : p.out_maps, &to = forward ? p.out_maps : p.in_maps;
     const auto padded = [](int64_t n) { return ceil_div(n, kLanes<T>); };
     const int64_t samples = Maps<T>::batch_groups(batch);
-    const int64_t source = samples * depth * (kTransform + gather_cost(depth, from));
+    const int64_t source = samples * depth * samples_cost(depth, from);
     narrow = is_narrow<T>(batch, depth, from);
-    by_batch = source + samples * width * (kTransform + gather_cost(width, to) + depth);
+    by_batch = source + samples * width * (samples_cost(width, to) + depth);
     by_channel = (narrow ? source : padded(depth) * batch * kTransform) + padded(width) * batch * (kTransform + depth);
   }
 };

@@ -46,7 +46,7 @@ struct WeightSides {
     const int64_t in_groups = ceil_div(in, kLanes<T>), out_groups = ceil_div(out, kLanes<T>);
     const int64_t samples = Maps<T>::batch_groups(batch), transform = p.length[0] == 1 ? kRows : 2 * kRows;
     const auto samples_of = [=](int64_t channels, const MapStrides& maps) {
-      return samples * channels * (transform + gather_cost(channels, maps));
+      return samples * channels * (transform - kTransform + samples_cost(channels, maps));
     };
     switch (how) {  // a complex product of a vector with a factor is three multiply-adds, one of two vectors four
       case WeightFactors::given_outputs:

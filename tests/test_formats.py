@@ -29,10 +29,12 @@ def operands(channels: int, groups: int, filters: int, batch: int = 3) -> tuple[
     [
         ((2, 3, 4, 5), (60, 20, 5, 1), torch.contiguous_format),
         ((2, 3, 4, 5), (60, 1, 15, 3), LAST),
-        ((2, 1, 4, 5), (20, 1, 5, 1), torch.contiguous_format),  # both; so it is contiguous
-        ((2, 3, 1, 1), (3, 1, 3, 3), torch.contiguous_format),
-        ((1, 3, 4, 5), (7, 1, 15, 3), LAST),  # the stride of the only sample says nothing
-        ((2, 3, 4, 5), (120, 2, 30, 6), torch.contiguous_format),  # every other channel
+        ((2, 1, 4, 5), (20, 1, 5, 1), LAST),  # with one channel its stride tells
+        ((2, 1, 4, 5), (20, 20, 5, 1), torch.contiguous_format),
+        ((2, 3, 1, 1), (3, 1, 1, 1), torch.contiguous_format),
+        ((1, 3, 4, 5), (60, 1, 15, 3), LAST),
+        ((2, 3, 4, 5), (120, 2, 30, 6), LAST),  # every other channel
+        ((2, 3, 4, 5), (120, 1, 30, 6), LAST),  # some of the channels
         ((2, 3, 4, 5), (0, 1, 15, 3), torch.contiguous_format),  # expanded
         ((2, 3, 5), (15, 1, 3), torch.contiguous_format),  # torch has no such format of one spatial axis
         ((2, 3, 2, 4, 5), (120, 1, 60, 15, 3), torch.channels_last_3d),
@@ -43,6 +45,8 @@ def test_which_format_maps_have(
 ) -> None:
     x = torch.randn(shape).as_strided(shape, strides) if 0 in strides else torch.empty_strided(shape, strides).normal_()
     assert memory_format(x) == found
+    plain = torch.nn.functional.conv2d(x, torch.randn(4, shape[1], 1, 1)) if x.dim() == 4 else x
+    assert memory_format(plain) == found, "torch's own convolution keeps another format"
     assert in_format_of(x, torch.randn(shape)).is_contiguous(memory_format=found)
     if x.dim() == 5 and engine == "fourier":
         pytest.skip("fourier computes no 3-D convolutions")
@@ -63,8 +67,12 @@ def test_results_and_gradients_are_channels_last_too(channels: tuple[int, int, i
     wanted = torch.autograd.grad(expected, plain, grad, retain_graph=True)
     for upstream in grad, grad.contiguous(memory_format=LAST):
         got = torch.autograd.grad(y, leaves, upstream, retain_graph=True)
-        assert memory_format(got[0]) == LAST
-        for one, other in zip((y, *got), (expected, *wanted), strict=True):
+        (alone,) = torch.autograd.grad(
+            mixed_conv(x, *(t.detach() for t in rest[:2]), SPACE, rest[2].detach(), groups=channels[1], engine=engine),
+            x, upstream,
+        )  # fmt: skip
+        assert memory_format(got[0]) == LAST and memory_format(alone) == LAST
+        for one, other in zip((y, *got, alone), (expected, *wanted, wanted[0]), strict=True):
             torch.testing.assert_close(one, other, rtol=2e-5, atol=2e-5)
 
 
@@ -110,3 +118,23 @@ def test_fake_results_have_the_format_too(name: str, engine: str) -> None:
     }
     operator = getattr(torch.ops.dash_kernels, name).default
     torch.library.opcheck(operator, (*first[name], engine))
+    part = torch.randn(2, 7, 6, 5).contiguous(memory_format=LAST)[:, 1:5]  # which is not dense
+    torch.library.opcheck(operator, (part, *first[name][1:], engine))
+
+
+def test_few_results_of_some_channels(engine: str) -> None:
+    """They are computed in double, and the conversion drops what is between the channels."""
+    x = torch.randn(1, 6, 3, 5).contiguous(memory_format=LAST)[:, 1:4]
+    arguments = (torch.randn(1, 3, 1), [0, 0], [3, 5], [1, 1], 1, False, None, engine)
+    torch.library.opcheck(torch.ops.dash_kernels.tap_conv.default, (x, *arguments))
+
+
+def test_mapped_and_compiled(engine: str) -> None:
+    x, taps = torch.randn(2, 4, 4, 6, 5).contiguous(memory_format=torch.channels_last_3d), torch.randn(4, 4, 1)
+    mapped = torch.func.vmap(lambda one: tap_conv(one, taps, ((0, 0),), engine=engine))(x)
+    maps = x[0].contiguous(memory_format=LAST)
+    compiled = torch.compile(
+        lambda one: tap_conv(one, taps, ((0, 0),), engine=engine), backend="aot_eager", fullgraph=True
+    )
+    torch.testing.assert_close(mapped[0], compiled(maps))
+    assert memory_format(compiled(maps)) == LAST

@@ -62,8 +62,12 @@ struct Depthwise {
   template <class Pointer>
   PlanePair<T, Pointer> planes(const Maps<T>& maps, Pointer data, int64_t pair) const {
     const int64_t v = first_of(pair), other = v + patterns;
-    return {data + origin(maps, v), maps.batch > 1 ? data + origin(maps, other) : nullptr, lanes(maps, v),
-            lanes(maps, other), 1};
+    return {data + origin(maps, v),
+            maps.batch > 1 ? data + origin(maps, other) : nullptr,
+            lanes(maps, v),
+            lanes(maps, other),
+            1,
+            maps.pixel};
   }
   void fill(typename Maps<T>::Places& places, bool strided, bool inverse) const {
     side(strided).fill(places, inverse);

@@ -57,15 +57,15 @@ struct Maps {
   int64_t spectrum_size() const { return (series ? 1 : vectors()) * units() * columns().block; }
   // Bytes of the spectra if no lane were wasted.
   int64_t bytes() const { return batch * channels * size[0] * (half() + 1) * 2 * static_cast<int64_t>(sizeof(T)); }
-  // Maps that go through the transforms along rows together: where their lanes are samples and channels stand together,
-  // those of all channels.
-  int64_t together() const { return lanes_are_batch && pixel == channels ? channels : 1; }
-  int64_t scratch() const { return rows_scratch(size[0], size[1], together(), cols->n); }
+  // Maps that go through the transforms along rows as one: where their lanes are samples and the channels of a pixel
+  // stand together, those of all channels.
+  int64_t bundle() const { return lanes_are_batch && pixel == channels ? channels : 1; }
+  int64_t scratch() const { return rows_scratch(size[0], size[1], bundle(), cols->n); }
   int64_t vector_of(int64_t group, int64_t member) const { return group * members() + member; }
 
   Lanes<T> lanes(int64_t group) const {
     if (!lanes_are_batch) return Lanes<T>::strided(map, channels - group * kLanes<T>, pixel);
-    return Lanes<T>::strided(2 * sample, ceil_div(batch - first_sample(group), 2), together() > 1 ? 1 : pixel);
+    return Lanes<T>::strided(2 * sample, ceil_div(batch - first_sample(group), 2), bundle() > 1 ? 1 : pixel);
   }
   int64_t first_sample(int64_t group) const { return group / 2 * 2 * kLanes<T> + group % 2; }
   int64_t origin(int64_t vector) const {
@@ -100,8 +100,12 @@ struct Maps {
   template <class Pointer>
   PlanePair<T, Pointer> planes(int64_t vector, Pointer data) const {
     const int64_t other = partner(vector);
-    return {data + origin(vector), other != vector ? data + origin(other) : nullptr, lanes(vector / members()),
-            lanes(other / members()), together()};
+    return {data + origin(vector),
+            other != vector ? data + origin(other) : nullptr,
+            lanes(vector / members()),
+            lanes(other / members()),
+            bundle(),
+            pixel};
   }
 
   // Of pairs of vectors, and of one that has no partner.
@@ -121,12 +125,12 @@ struct Maps {
   // maps' own sums.
   void transform_rows(const T* data, T single_scale, const Places& places, Cx<T>* spectrum, Cx<T>* scratch_of_workers,
                       LaneSums<T>* sums, const Workers& workers) const {
-    parallel_shares(workers, row_pairs() / together(), [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, row_pairs() / bundle(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t v = first_of_pair(i * together());
+        const int64_t v = first_of_pair(i * bundle());
         const bool paired = partner(v) != v;
         LaneSums<T>* const of_pair[] = {sums + v, sums + partner(v)};
-        for (int64_t m = 0; sums && m < together(); ++m)
+        for (int64_t m = 0; sums && m < bundle(); ++m)
           of_pair[0][m] = of_pair[1][m] = {};
         rows_forward(*cols, planes(v, data), size[0], size[1], paired ? T(1) : single_scale, places.of(paired),
                      spectrum + first_column(v), scratch_of_workers + worker * scratch(), sums ? of_pair : nullptr);
@@ -144,9 +148,9 @@ struct Maps {
   // Plus a number per channel, if there is one.
   void invert_rows(const Cx<T>* spectrum, const Places& places, const T* plus, T* data, Cx<T>* scratch_of_workers,
                    const Workers& workers) const {
-    parallel_shares(workers, row_pairs() / together(), [&](int64_t worker, int64_t begin, int64_t end) {
+    parallel_shares(workers, row_pairs() / bundle(), [&](int64_t worker, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t v = first_of_pair(i * together());
+        const int64_t v = first_of_pair(i * bundle());
         const auto plus_of = [&](int64_t m) { return plus ? in_lanes(plus, v + m) : Vec<T>{}; };
         rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), size[0], size[1], plus_of,
                      planes(v, data), scratch_of_workers + worker * scratch());

@@ -32,8 +32,7 @@ template <class T, class Pointer>
 struct PlanePair {
   Pointer first, second;  // null: there is none
   Lanes<T> first_lanes, second_lanes;
-  int64_t members;
-  int64_t at(int64_t element) const { return element * members * first_lanes.pixel; }
+  int64_t members, pixel;  // pixel: elements from one to the next of a plane
 };
 
 // Where the frequencies of a row of two planes stand, from the first plane's columns on.
@@ -102,7 +101,7 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
     chunk[j].im = Vec<T>{};
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
     const int64_t height = smaller(step, rows - y0), next = y0 + height, ahead = smaller(step, rows - next);
-    const int64_t here_at = planes.at(y0 * width), next_at = planes.at(next * width);
+    const int64_t here_at = y0 * width * planes.pixel, next_at = next * width * planes.pixel;
     load_lanes<2>(planes.first + here_at, planes.first_lanes, height * line, &chunk->re);
     prefetch_lanes<false>(planes.first + next_at, planes.first_lanes, ahead * line);
     if (planes.second) {
@@ -136,7 +135,7 @@ inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   const Vec<T> of_all = members == 1 ? plus(0) : Vec<T>{};
   for (int64_t y0 = 0; y0 < rows; y0 += step) {
-    const int64_t at = planes.at(y0 * width), height = smaller(step, rows - y0);
+    const int64_t at = y0 * width * planes.pixel, height = smaller(step, rows - y0);
     prefetch_lanes<true>(planes.first + at, planes.first_lanes, height * line);
     if (planes.second) prefetch_lanes<true>(planes.second + at, planes.second_lanes, height * line);
     for (int64_t i = 0; i < height * members; ++i) {

@@ -99,11 +99,11 @@ struct Lanes {
         lanes.offset[l] += gap;
     return lanes;
   }
-  // Whether an element of all lanes is a vector in memory.
-  bool are_together() const {
+  // Whether an element of all lanes is a vector in memory, or part of one.
+  bool are_adjacent() const {
     for (int l = 0; l < count; ++l)
       if (offset[l] != l) return false;
-    return pixel > 1;
+    return count > 0 && pixel > 1;
   }
 };
 
@@ -138,13 +138,13 @@ DASH_INLINE void transpose(Vec<T>* rows) {
   if constexpr (kHalf > 1) transpose<T, kHalf / 2>(rows);
 }
 
-// Of planes whose elements stand apart, only where lanes stand together.
+// Of planes whose elements stand apart, only where lanes are adjacent.
 template <bool kWrite, class T>
 DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n) {
   if (lanes.pixel == 1) {
     for (int64_t l = 0; l < lanes.count; ++l)
       prefetch<kWrite>(base + lanes.offset[l], n);
-  } else if (lanes.are_together()) {
+  } else if (lanes.are_adjacent()) {
     for (int64_t j = 0; j < n; ++j)
       prefetch<kWrite>(base + j * lanes.pixel, lanes.count);
   }
@@ -157,9 +157,9 @@ DASH_INLINE void store_first(T* to, Vec<T> v, int64_t count, int64_t at = 0) {
   if constexpr (kHalf > 1) store_first<T, kHalf / 2>(to, v, count, at + (count & kHalf));
 }
 
-// load_lanes and store_lanes where lanes stand together.
+// load_lanes and store_lanes of adjacent lanes.
 template <int kStep, class T>
-inline void load_together(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
+inline void load_adjacent(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
   Vec<T> lane;
   for (int l = 0; l < kLanes<T>; ++l)
     lane[l] = static_cast<T>(l);
@@ -176,7 +176,7 @@ inline void load_together(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T
   }
 }
 template <int kStep, class T>
-inline void store_together(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus) {
+inline void store_adjacent(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus) {
   for (int64_t j = 0; j < n; ++j) {
     const Vec<T> v = in[kStep * j] + plus;
     if (lanes.count == kLanes<T>)
@@ -212,7 +212,7 @@ DASH_INLINE void store_square(T* base, const Lanes<T>& lanes, Vec<T>* square) {
 // out[kStep * j] = element j of every lane's plane, for j in [0, n).
 template <int kStep = 1, class T>
 inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* out) {
-  if (lanes.are_together()) return load_together<kStep>(base, lanes, n, out);
+  if (lanes.are_adjacent()) return load_adjacent<kStep>(base, lanes, n, out);
   if (n < kLanes<T> || lanes.pixel > 1) {
     for (int64_t j = 0; j < n; ++j) {
       Vec<T> v{};
@@ -235,7 +235,7 @@ inline void load_lanes(const T* base, const Lanes<T>& lanes, int64_t n, Vec<T>* 
 // The inverse of load_lanes: writes in[kStep * j] + plus to element j of every lane's plane.
 template <int kStep = 1, class T>
 inline void store_lanes(T* base, const Lanes<T>& lanes, int64_t n, const Vec<T>* in, Vec<T> plus = Vec<T>{}) {
-  if (lanes.are_together()) return store_together<kStep>(base, lanes, n, in, plus);
+  if (lanes.are_adjacent()) return store_adjacent<kStep>(base, lanes, n, in, plus);
   if (n < kLanes<T> || lanes.pixel > 1) {
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < lanes.count; ++l)

@@ -7,6 +7,16 @@
 
 namespace dash {
 
+// Whether the input's, and the output's, channels of a pixel stand together.
+struct ChannelsLast {
+  bool in, out;
+};
+template <class Problem>
+void lay_out(Problem& problem, int64_t in_pixels, int64_t out_pixels, const ChannelsLast& last) {
+  problem.in_maps = MapStrides::of(problem.in_channels, in_pixels, last.in);
+  problem.out_maps = MapStrides::of(problem.out_channels, out_pixels, last.out);
+}
+
 // What the problems of all engines share; the sizes per axis are each engine's own.
 template <class Problem>
 void describe(Problem& problem, const char* op, const Ints& flat_offsets, size_t axes, int64_t batch,

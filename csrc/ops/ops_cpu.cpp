@@ -26,7 +26,7 @@ struct Call {
 
   Call(const char* op, const Ints& in, const Ints& out, const Ints& stride, const Ints& length,
        const Ints& flat_offsets, int64_t batch, int64_t in_channels, int64_t out_channels, int64_t groups,
-       int64_t num_taps, bool circular, bool in_last, bool out_last) {
+       int64_t num_taps, bool circular, const ChannelsLast& last) {
     const size_t axes = in.size();
     STD_TORCH_CHECK((axes == 1 || axes == 2) && out.size() == axes && stride.size() == axes && length.size() == axes,
                     op, ": sizes, stride and length must have one entry per axis of a 1-D or 2-D map");
@@ -35,8 +35,7 @@ struct Call {
     spatial(out, 1, problem.out);
     spatial(stride, 1, problem.stride);
     spatial(length, 1, problem.length);
-    problem.in_maps = MapStrides::of(in_channels, problem.in[0] * problem.in[1], in_last);
-    problem.out_maps = MapStrides::of(out_channels, problem.out[0] * problem.out[1], out_last);
+    lay_out(problem, problem.in[0] * problem.in[1], problem.out[0] * problem.out[1], last);
     for (int64_t t = 0; t < num_taps; ++t) {
       offsets.push_back(axes == 2 ? flat_offsets[2 * t] : 0);
       offsets.push_back(axes == 2 ? flat_offsets[2 * t + 1] : flat_offsets[t]);
@@ -61,7 +60,7 @@ Tensor tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Ints strid
                   "fourier_tap_conv: shapes of x and taps do not fit");
   const bool last = is_channels_last(x);
   const Call call("fourier_tap_conv", spatial_of(x), out_size, stride, length, numbers("fourier_tap_conv", offsets),
-                  x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular, last, last);
+                  x.size(0), x.size(1), taps.size(0), groups, taps.size(2), circular, {last, last});
   const Tensor y = new_result(x, shape(x.size(0), taps.size(0), out_size), last);
   if (x.size(0) > 0) call.run("fourier_tap_conv", ConvOp::forward, {x, taps, y, bias});
   return y;
@@ -75,7 +74,7 @@ Tensor tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints input_
   const bool last = is_channels_last(grad);
   const Call call("fourier_tap_conv_input_grad", input_size, spatial_of(grad), stride, length,
                   numbers("fourier_tap_conv_input_grad", offsets), grad.size(0), in_channels, taps.size(0), groups,
-                  taps.size(2), circular, last, last);
+                  taps.size(2), circular, {last, last});
   const Tensor x = new_result(grad, shape(grad.size(0), in_channels, input_size), last);
   if (grad.size(0) > 0) call.run("fourier_tap_conv_input_grad", ConvOp::input_grad, {grad, taps, x});
   return x;
@@ -89,7 +88,7 @@ Tensor weight_grad(const char* op, const Tensor& grad, const Tensor& x, const Te
       op, ": shapes of grad and x do not fit");
   const int64_t num_taps = offsets.numel() / (x.dim() - 2);
   const Call call(op, spatial_of(x), spatial_of(grad), stride, length, numbers(op, offsets), x.size(0), x.size(1),
-                  grad.size(1), groups, num_taps, circular, is_channels_last(x), is_channels_last(grad));
+                  grad.size(1), groups, num_taps, circular, {is_channels_last(x), is_channels_last(grad)});
   const Ints sizes = {grad.size(1), x.size(1) / groups, num_taps};
   if (x.size(0) == 0) return torch::stable::new_zeros(x, sizes);
   const Tensor taps = torch::stable::new_empty(x, sizes);
@@ -118,7 +117,7 @@ std::tuple<Tensor, Tensor, Tensor> tap_conv_grads(Tensor grad, Tensor taps, Tens
                       grad.size(1) == taps.size(0) && x.size(1) == taps.size(1) * groups,
                   kName, ": shapes of grad, taps and x do not fit");
   const Call call(kName, spatial_of(x), spatial_of(grad), stride, length, numbers(kName, offsets), x.size(0), x.size(1),
-                  grad.size(1), groups, taps.size(2), circular, is_channels_last(x), is_channels_last(grad));
+                  grad.size(1), groups, taps.size(2), circular, {is_channels_last(x), is_channels_last(grad)});
   const Tensor of_bias = new_bias_gradient(grad);
   const Ints sizes = {taps.size(0), taps.size(1), taps.size(2)};
   const Tensor of_x = new_result(grad, shape(x.size(0), x.size(1), spatial_of(x)), is_channels_last(x));

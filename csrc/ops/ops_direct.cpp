@@ -20,7 +20,7 @@ struct DirectCall {
 
   DirectCall(const char* name, ConvOp op_of, const Ints& in, const Ints& out, const Ints& stride,
              const Ints& flat_offsets, int64_t batch, int64_t in_channels, int64_t out_channels, int64_t groups,
-             int64_t num_taps, bool circular, bool in_last, bool out_last)
+             int64_t num_taps, bool circular, const ChannelsLast& last)
       : op(name), which(op_of) {
     const size_t axes = in.size();
     STD_TORCH_CHECK(axes >= 1 && axes <= 3 && out.size() == axes && stride.size() == axes, op,
@@ -29,8 +29,8 @@ struct DirectCall {
     put_axes(in, problem.in);
     put_axes(out, problem.out);
     put_axes(stride, problem.stride);
-    problem.in_maps = MapStrides::of(in_channels, problem.in[0] * problem.in[1] * problem.in[2], in_last);
-    problem.out_maps = MapStrides::of(out_channels, problem.out[0] * problem.out[1] * problem.out[2], out_last);
+    lay_out(problem, problem.in[0] * problem.in[1] * problem.in[2], problem.out[0] * problem.out[1] * problem.out[2],
+            last);
     offsets = offset_triples(flat_offsets, axes);
   }
 
@@ -52,7 +52,7 @@ Tensor direct_tap_conv(Tensor x, Tensor taps, Tensor offsets, Ints out_size, Int
                   ": shapes of x and taps do not fit");
   const bool last = is_channels_last(x);
   const DirectCall call(kName, ConvOp::forward, spatial_of(x), out_size, stride, numbers(kName, offsets), x.size(0),
-                        x.size(1), taps.size(0), groups, taps.size(2), circular, last, last);
+                        x.size(1), taps.size(0), groups, taps.size(2), circular, {last, last});
   const Tensor y = new_result(x, shape(x.size(0), taps.size(0), out_size), last);
   call.run({x, taps, y, bias});
   return y;
@@ -66,7 +66,7 @@ Tensor direct_tap_conv_input_grad(Tensor grad, Tensor taps, Tensor offsets, Ints
   const int64_t in_channels = taps.size(1) * groups;
   const bool last = is_channels_last(grad);
   const DirectCall call(kName, ConvOp::input_grad, input_size, spatial_of(grad), stride, numbers(kName, offsets),
-                        grad.size(0), in_channels, taps.size(0), groups, taps.size(2), circular, last, last);
+                        grad.size(0), in_channels, taps.size(0), groups, taps.size(2), circular, {last, last});
   const Tensor x = new_result(grad, shape(grad.size(0), in_channels, input_size), last);
   call.run({grad, taps, x});
   return x;
@@ -80,8 +80,8 @@ Tensor weight_grad(const char* op, const Tensor& grad, const Tensor& x, const Te
       op, ": shapes of grad and x do not fit");
   const int64_t num_taps = offsets.numel() / (x.dim() - 2);
   const DirectCall call(op, ConvOp::weight_grad, spatial_of(x), spatial_of(grad), stride, numbers(op, offsets),
-                        x.size(0), x.size(1), grad.size(1), groups, num_taps, circular, is_channels_last(x),
-                        is_channels_last(grad));
+                        x.size(0), x.size(1), grad.size(1), groups, num_taps, circular,
+                        {is_channels_last(x), is_channels_last(grad)});
   const Tensor taps = torch::stable::new_empty(x, Ints{grad.size(1), x.size(1) / groups, num_taps});
   call.run({grad, x, taps, std::nullopt, bias_gradient});
   return taps;

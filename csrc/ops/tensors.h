@@ -72,25 +72,35 @@ inline Tensor made_contiguous(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
 }
 
-// Whether the channels of a pixel stand together: torch's channels_last and channels_last_3d, in maps that are not
-// contiguous too.
+// Whether torch takes maps as channels_last (or channels_last_3d): strides grow from channels over columns and rows to
+// samples, whether or not there are gaps. dash_kernels/formats.py has the same rule.
 inline bool is_channels_last(const Tensor& maps) {
-  if (maps.dim() < 4 || maps.is_contiguous()) return false;
-  int64_t next = 1;
-  const auto follows = [&](int64_t axis) {
-    const bool fits = maps.size(axis) == 1 || maps.stride(axis) == next;
-    next *= maps.size(axis);
-    return fits;
-  };
-  bool fits = follows(1);
-  for (int64_t axis = maps.dim() - 1; axis > 1; --axis)
-    fits = follows(axis) && fits;
-  return follows(0) && fits;
+  const int64_t axes = maps.dim();
+  if (axes < 4 || maps.stride(1) == 0) return false;
+  int64_t least = 0;
+  for (int64_t i = 0; i < axes; ++i) {
+    const int64_t axis = i == 0 ? 1 : i == axes - 1 ? 0 : axes - i, size = maps.size(axis), stride = maps.stride(axis);
+    if (size == 0 || stride < least || (axis == 0 && least == maps.stride(1))) return false;
+    least = stride * size;
+  }
+  return true;
+}
+inline torch::headeronly::MemoryFormat channels_last_of(int64_t axes) {
+  using torch::headeronly::MemoryFormat;
+  return axes == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
 }
 
-// Maps or weights in a form that kernels read.
+// Maps or weights as kernels read them: without gaps.
 inline Tensor made_readable(const Tensor& tensor) {
-  return is_channels_last(tensor) ? tensor : made_contiguous(tensor);
+  if (!is_channels_last(tensor)) return made_contiguous(tensor);
+  int64_t dense = tensor.size(1);
+  bool has_gaps = tensor.stride(1) != 1 && tensor.size(1) > 1;
+  for (int64_t i = 1; i < tensor.dim(); ++i) {
+    const int64_t axis = i == tensor.dim() - 1 ? 0 : tensor.dim() - i;
+    has_gaps = has_gaps || (tensor.size(axis) > 1 && tensor.stride(axis) != dense);
+    dense *= tensor.size(axis);
+  }
+  return has_gaps ? torch::stable::contiguous(tensor, channels_last_of(tensor.dim())) : tensor;
 }
 
 inline Ints spatial_of(const Tensor& tensor) {
@@ -117,12 +127,11 @@ inline Ints shape(int64_t first, int64_t second, const Ints& rest) {
 
 // A new tensor of `like`'s kind for maps, or for as many weights.
 inline Tensor new_result(const Tensor& like, const Ints& sizes, bool channels_last = false) {
-  using torch::headeronly::MemoryFormat;
   constexpr size_t kLarge = size_t{4} << 20;  // smaller ones mostly lie in memory that was used before
-  const MemoryFormat format = sizes.size() == 5 ? MemoryFormat::ChannelsLast3d : MemoryFormat::ChannelsLast;
-  const Tensor maps =
-      channels_last ? torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt, format)
-                    : torch::stable::new_empty(like, sizes);
+  const Tensor maps = channels_last
+                          ? torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt,
+                                                 channels_last_of(static_cast<int64_t>(sizes.size())))
+                          : torch::stable::new_empty(like, sizes);
   const size_t bytes = static_cast<size_t>(maps.numel()) * (like.scalar_type() == ScalarType::Double ? 8 : 4);
   if (bytes >= kLarge) ask_for_huge_pages(maps.mutable_data_ptr(), bytes);
   return maps;

@@ -60,7 +60,7 @@ class DirectEngine(CompiledEngine):
     ) -> Tensor:
         in_double = _in_double(x, x.shape[0] * taps.shape[0] * math.prod(out_size))
         rest = (numbers(offsets).tensor, out_size, stride, groups, circular, bias)
-        return convolve("direct_tap_conv", in_double, x, taps, *rest)
+        return in_format_of(x, convolve("direct_tap_conv", in_double, x, taps, *rest))
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..engines import Engine, numbers
 from ..engines.reference import ReferenceEngine
+from ..formats import in_format, memory_format
 from ..reference import bias_grad
 from ._choice import remembered
 from ._register import DESCRIBE, plain
@@ -92,7 +93,7 @@ class _MixedConv(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> Tensor:
         y, taps = _forward(x, weight, mixture, bias, layer)
         of_x, of_weight, of_mixture, *_ = ctx.needs_input_grad
-        ctx.layer = layer
+        ctx.layer, ctx.format = layer, memory_format(x)
         # the taps serve the gradient of x; its own derivatives are those of what the taps are made of
         ctx.save_for_backward(
             x if of_weight or of_mixture else None,
@@ -105,7 +106,8 @@ class _MixedConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         differentiate = _numbers if plain(grad) else _graph
-        return *differentiate(ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors), None
+        grad_x, *others = differentiate(ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors)
+        return None if grad_x is None else in_format(grad_x, ctx.format), *others, None
 
 
 Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]

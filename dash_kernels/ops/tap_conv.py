@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..engines import Engine
-from ..formats import memory_format
+from ..formats import in_format, memory_format
 from ..reference import bias_grad
 from ._choice import Fields, conv_fields, engine_for
 from ._register import plain, register
@@ -72,7 +72,7 @@ def _fake_weight_grad(grad: Tensor, x: Tensor, offsets: Size, stride: Size, grou
 def _save_tap_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, taps, ctx.offsets, _, *ctx.rest, bias, engine = inputs
     ctx.rest.append(engine)
-    ctx.input_size = x.shape[2:]
+    ctx.input_size, ctx.format = x.shape[2:], memory_format(x)
     ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, taps if ctx.needs_input_grad[0] else None)
 
 
@@ -90,7 +90,7 @@ def _differentiate_tap_conv(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]
         grad_x, grad_taps, grad_bias = gradients(of_input, of_weight, *call, of_bias)
         return grad_x, grad_taps, None, None, None, None, None, grad_bias, None
     if of_x:
-        grad_x = tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest)
+        grad_x = in_format(tap_conv_input_grad(grad, taps, ctx.offsets, ctx.input_size, *ctx.rest), ctx.format)
     if of_taps:
         grad_taps = tap_conv_weight_grad(grad, x, ctx.offsets, *ctx.rest)
     if of_bias:

@@ -54,7 +54,7 @@ struct DenseGrads {
   // The weight gradient's columns of the input lie where the products of the input's gradient come later, if they fit.
   Workspace make_workspace(Arena& arena, int64_t count) const {
     Workspace w;
-    w.maps = maps.make_workspace(arena, count);
+    w.maps = maps.make_workspace_apart(arena, count);
     if (weights.by_samples()) {
       w.weights = weights.make_workspace(arena, count, w.maps.from_spectrum, w.maps.to_spectrum);
       return w;

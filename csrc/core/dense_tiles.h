@@ -71,8 +71,21 @@ struct DenseTiles {
     Worker* workers;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
+    if (!in_place()) return make_workspace_apart(arena, count);
+    Cx<T>* const spectrum = arena.take<Cx<T>>(larger(from.spectrum_size(), to.spectrum_size()));
+    return make_workspace(arena, count, spectrum, spectrum);
+  }
+  // With a spectrum of the result beside that of the source.
+  Workspace make_workspace_apart(Arena& arena, int64_t count) const {
     Cx<T>* const from_spectrum = arena.take<Cx<T>>(from.spectrum_size());
     return make_workspace(arena, count, from_spectrum, arena.take<Cx<T>>(to.spectrum_size()));
+  }
+  // Whether the spectrum of the source may give way to that of the result: columns of both stand alike, and those of a
+  // run are read before any are written, of all samples where lanes are channels, else of a group of samples.
+  bool in_place() const {
+    const bool alike = depth == width || !(to.series || to.lanes_are_batch);
+    return alike && from.lanes_are_batch == to.lanes_are_batch && from.size[0] == to.size[0] &&
+           from.cols->n == to.cols->n;
   }
   Workspace make_workspace(Arena& arena, int64_t count, Cx<T>* from_spectrum, Cx<T>* to_spectrum) const {
     Workspace w;

@@ -144,7 +144,7 @@ def tap_conv(
         engine: "auto" or a name from :func:`dash_kernels.engines`.
 
     Returns:
-        (batch, out, *out_size) in x's dtype; dtypes as in :func:`mixed_conv`.
+        (batch, out, *out_size) in x's dtype and memory format, as in :func:`mixed_conv`.
 
     Raises:
         TypeError: An argument is of the wrong type, or tensors differ in dtype.

@@ -111,7 +111,7 @@ class MixedConv2d(MixedConvNd):
         - Input: ``(batch, in_channels, height, width)``, or without batch; float32 or float64; float16 and bfloat16,
           and everything under autocast, are computed in float32.
         - Output: ``(batch, out_channels, ceil(height / stride), ceil(width / stride))``, in ``torch.channels_last`` if
-          the input is; the compiled engines read and write either without a copy.
+          the input is, as torch's own layers; the compiled engines read and write both formats as they are.
 
     Raises:
         ValueError: A number is below 1, ``groups`` does not divide the channels, a name is unknown, or along an axis

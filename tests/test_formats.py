@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory formats: channels_last in and out, as torch's convolutions, and without a copy in the compiled engines."""
+"""Memory formats: channels_last in and out, by torch's rule, and without a copy in the compiled engines."""
 
 from __future__ import annotations
 

@@ -33,6 +33,10 @@ DASH_INLINE Cx<T> times(Cx<T> a, Cx<T> b) {
   return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 template <class T>
+DASH_INLINE Cx<T> times_conjugate(Cx<T> a, T re, T im) {
+  return {a.re * re + a.im * im, a.im * re - a.re * im};
+}
+template <class T>
 DASH_INLINE Cx<T> times_conjugate(Cx<T> a, Cx<T> b) {
   return {a.re * b.re + a.im * b.im, a.im * b.re - a.re * b.im};
 }
@@ -58,17 +62,19 @@ struct Term {
   DASH_INLINE Term turned() const { return {im, -re, zero}; }  // times -i
 };
 
-// Sums of terms. Some processors add and multiply-add in different units: with kBalanced, half of the sums are computed
-// as 1 * a + b, the same to the last bit, which is worth it where twiddles do not keep the multipliers busy already.
-template <class T, bool kBalanced>
+// Sums of terms. Some processors add and multiply-add in different units: imaginary parts, of all sums or of
+// differences alone, are then computed as 1 * a + b, the same to the last bit, as far as twiddles leave the multipliers
+// free.
+enum class Balance { none, differences, all };
+template <class T, Balance kBalance>
 struct Sums {
 #if defined(__FMA__)
   Vec<T> one;
   DASH_INLINE Sums() : one(Vec<T>{} + T(1)) {
-    if constexpr (kBalanced) asm("" : "+x"(one));  // or the compiler sees through it
+    if constexpr (kBalance != Balance::none) asm("" : "+x"(one));  // or the compiler sees through it
   }
-  DASH_INLINE Vec<T> other_plus(Vec<T> a, Vec<T> b) const { return kBalanced ? a * one + b : a + b; }
-  DASH_INLINE Vec<T> other_minus(Vec<T> a, Vec<T> b) const { return kBalanced ? a * one - b : a - b; }
+  DASH_INLINE Vec<T> other_plus(Vec<T> a, Vec<T> b) const { return kBalance == Balance::all ? a * one + b : a + b; }
+  DASH_INLINE Vec<T> other_minus(Vec<T> a, Vec<T> b) const { return kBalance != Balance::none ? a * one - b : a - b; }
 #else
   DASH_INLINE Vec<T> other_plus(Vec<T> a, Vec<T> b) const { return a + b; }
   DASH_INLINE Vec<T> other_minus(Vec<T> a, Vec<T> b) const { return a - b; }

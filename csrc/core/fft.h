@@ -4,79 +4,10 @@
 // step wants them, so that padding, cropping and re-layout cost no pass of their own. Source of the maths: Van Loan,
 // Computational Frameworks for the FFT, section 1.7.
 #pragma once
-#include "butterfly.h"
-#include "factor.h"
+#include "fft_io.h"
 
 namespace dash {
 namespace DASH_ISA {
-
-// Where the entries of one transformed row are; see rows.h.
-template <class T>
-struct RowPlaces;
-
-// Where inputs come from: input j is value[j * stride], or zero from `count` on; or all of them are scattered over
-// `places`.
-template <class T>
-struct Input {
-  const Cx<T>* value;
-  int64_t count, stride;
-  const int64_t* place;
-  const T* sign;  // of the imaginary part
-
-  static Input of(const Cx<T>* from, int64_t count, int64_t stride = 1) {
-    return {from, count, stride, nullptr, nullptr};
-  }
-  static Input from_places(const Cx<T>* from, int64_t n, const RowPlaces<T>& places) {
-    return {from, n, 1, places.place, places.sign};
-  }
-};
-
-// Where results go. Result k stands at k * stride of one of the arrays.
-template <class T>
-struct Output {
-  enum Form { values, factors, product, places } form;
-  int64_t count;  // results from here on may be left out; all n are written unless the form is `values`
-  int64_t stride;
-  Cx<T>* value;          // values, product, places
-  Factor<T>* factor;     // factors
-  const Cx<T>* operand;  // product: result k times operand[k], at (n - k) modulo n, where an inverse transform takes it
-  const int64_t* place;  // places: where result k stands
-  const T* sign;         // places: of its imaginary part there
-
-  Output shifted(int64_t by) const {
-    Output to = *this;
-    to.value += value ? by : 0;
-    to.factor += factor ? by : 0;
-    return to;
-  }
-  static Output to_values(Cx<T>* to, int64_t count, int64_t stride = 1) {
-    return {values, count, stride, to, nullptr, nullptr, nullptr, nullptr};
-  }
-  static Output to_factors(Factor<T>* to, int64_t n, int64_t stride) {
-    return {factors, n, stride, nullptr, to, nullptr, nullptr, nullptr};
-  }
-  static Output to_product(Cx<T>* to, const Cx<T>* operand, int64_t n) {
-    return {product, n, 1, to, nullptr, operand, nullptr, nullptr};
-  }
-  static Output to_places(Cx<T>* to, int64_t n, const RowPlaces<T>& where) {
-    return {places, n, 1, to, nullptr, nullptr, where.place, where.sign};
-  }
-};
-
-template <class T, int kForm>
-DASH_INLINE void put(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
-  if constexpr (kForm == Output<T>::values) {
-    if (k < out.count) out.value[k * out.stride] = v;
-  } else if constexpr (kForm == Output<T>::product) {
-    out.value[k == 0 ? 0 : n - k] = times(v, out.operand[k]);
-  } else if constexpr (kForm == Output<T>::places) {
-    Cx<T>* const to = out.value + out.place[k];
-    prefetch<true>(to + 1, 1);
-    *to = {v.re, v.im * out.sign[k]};
-  } else {
-    out.factor[k * out.stride] = factor(v);
-  }
-}
 
 // How many inputs or outputs of a butterfly there are to treat: about half, about two thirds, or all.
 constexpr int kAll = 2;
@@ -89,9 +20,14 @@ inline int level_of(int64_t radix, int64_t distance, int64_t count) {
   return kAll;
 }
 
+// How a pass with twiddles adds: they keep the multipliers busy, less so beside large butterflies.
+constexpr Balance sums_of(int radix) {
+  return radix < 12 ? Balance::none : Balance::differences;
+}
+
 // store(k, result k of one butterfly, times its twiddle).
-template <class T, int kRadix, int kIn, bool kTwiddled, class Load, class Store>
-DASH_INLINE void butterfly(const T* twiddle, const Sums<T, !kTwiddled>& sums, const Load& load, const Store& store) {
+template <class T, int kRadix, int kIn, bool kTwiddled, class S, class Load, class Store>
+DASH_INLINE void butterfly(const T* twiddle, const S& sums, const Load& load, const Store& store) {
   Term<T> a[kRadix];
 #pragma GCC unroll 16
   for (int j = 0; j < kRadix; ++j)
@@ -103,32 +39,64 @@ DASH_INLINE void butterfly(const T* twiddle, const Sums<T, !kTwiddled>& sums, co
     store(k, kTwiddled ? times(a[k].value(), twiddle[2 * k - 2], twiddle[2 * k - 1]) : a[k].value());
 }
 
-// Input j, which stands `at` of in.value unless inputs are scattered.
-template <class T, bool kPlaced>
-DASH_INLINE Cx<T> get(const Input<T>& in, int64_t j, int64_t at) {
-  if constexpr (kPlaced) {
-    const Cx<T>* const from = in.value + in.place[j];
-    prefetch<false>(from + 1, 1);
-    return {from->re, from->im * in.sign[j]};
-  } else {
-    return j < in.count ? in.value[at] : Cx<T>{Vec<T>{}, Vec<T>{}};
-  }
-}
-
-template <class T, int kRadix, int kLevel, bool kPlaced>
+template <class T, int kRadix, int kLevel, int kForm>
 void first_pass(const FftPass<T>& pass, const Input<T>& from, Cx<T>* to) {
   constexpr int kIn = part(kRadix, kLevel);
   const Input<T> in = from;
   const int64_t m = pass.m, apart = m * in.stride;
   const auto load = [=](int64_t p) {
     const int64_t at = p * in.stride;
-    return [=](int j) { return get<T, kPlaced>(in, p + j * m, at + j * apart); };
+    return [=](int j) { return get<T, kForm>(in, p + j * m, at + j * apart); };
   };
   const auto store = [=](int64_t p) { return [=](int k, Cx<T> v) { to[kRadix * p + k] = v; }; };
-  butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, true>(), load(0), store(0));
-  const Sums<T, false> sums;
+  butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, Balance::all>(), load(0), store(0));
+  const Sums<T, sums_of(kRadix)> sums;
   for (int64_t p = 1; p < m; ++p)
     butterfly<T, kRadix, kIn, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p), store(p));
+}
+
+// A butterfly of the first pass with kCount inputs that are not zero: each result is their sum, turned.
+template <class T, int kRadix, int kCount>
+DASH_INLINE void sum_few(const Few<T>& few, const Cx<T>* from, int64_t n, const int64_t* input, Cx<T>* to) {
+  Cx<T> value[kCount];
+  int64_t at[kCount] = {};
+  for (int i = 0; i < kCount; ++i)
+    value[i] = from[few.place[input[i]]];
+  for (int k = 0; k < kRadix; ++k) {
+    Cx<T> sum{Vec<T>{}, Vec<T>{}};
+    for (int i = 0; i < kCount; ++i) {
+      sum = sum + times_conjugate(value[i], few.root[2 * at[i]], few.root[2 * at[i] + 1]);
+      at[i] += input[i];
+      if (at[i] >= n) at[i] -= n;
+    }
+    to[k] = sum;
+  }
+}
+
+template <class T, int kRadix>
+void sparse_first_pass(const FftPass<T>& pass, const Input<T>& in, Cx<T>* to) {
+  const int64_t m = pass.m, n = kRadix * m;
+  const Few<T> few = *in.few;
+  const Cx<T>* const from = in.value;
+  const Sums<T, sums_of(kRadix)> sums;
+  for (int64_t p = 0; p < m; ++p, to += kRadix) {
+    const int64_t* const input = few.input + few.first[p];
+    switch (few.first[p + 1] - few.first[p]) {
+      case 0:
+        sum_few<T, kRadix, 0>(few, from, n, input, to);
+        break;
+      case 1:
+        sum_few<T, kRadix, 1>(few, from, n, input, to);
+        break;
+      case 2:
+        sum_few<T, kRadix, 2>(few, from, n, input, to);
+        break;
+      default:
+        butterfly<T, kRadix, kRadix, true>(
+            pass.twiddle + 2 * (kRadix - 1) * p, sums, [&](int j) { return from[few.place[p + j * m]]; },
+            [&](int k, Cx<T> v) { to[k] = v; });
+    }
+  }
 }
 
 template <class T, int kRadix>
@@ -136,10 +104,10 @@ void inner_pass(const FftPass<T>& pass, const Cx<T>* from, Cx<T>* to) {
   const int64_t m = pass.m, s = pass.s;
   const auto load = [=](int64_t p, int64_t q) { return [=](int j) { return from[q + s * (p + j * m)]; }; };
   const auto store = [=](int64_t p, int64_t q) { return [=](int k, Cx<T> v) { to[q + s * (kRadix * p + k)] = v; }; };
-  const Sums<T, true> balanced;
+  const Sums<T, Balance::all> balanced;
   for (int64_t q = 0; q < s; ++q)
     butterfly<T, kRadix, kRadix, false>(pass.twiddle, balanced, load(0, q), store(0, q));
-  const Sums<T, false> sums;
+  const Sums<T, sums_of(kRadix)> sums;
   for (int64_t p = 1; p < m; ++p)
     for (int64_t q = 0; q < s; ++q)
       butterfly<T, kRadix, kRadix, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p, q), store(p, q));
@@ -150,7 +118,7 @@ void last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& to) {
   constexpr int kOut = part(kRadix, kLevel);
   const Output<T> out = to;
   const int64_t s = pass.s, n = s * kRadix;
-  const Sums<T, true> sums;
+  const Sums<T, Balance::all> sums;
   for (int64_t q = 0; q < s; ++q) {
     const auto store = [=](int k, Cx<T> v) {
       if (k < kOut) put<T, kForm>(out, n, q + s * k, v);
@@ -190,14 +158,16 @@ template <class T>
 void run_first_pass(const FftPass<T>& pass, const Input<T>& in, Cx<T>* to) {
   const int level = level_of(pass.radix, pass.m, in.count);
   with_radix(pass.radix, [&](auto radix) {
-    if (in.place)
-      first_pass<T, radix(), kAll, true>(pass, in, to);
+    if (in.form == Input<T>::places)
+      first_pass<T, radix(), kAll, Input<T>::places>(pass, in, to);
+    else if (in.form == Input<T>::sparse)
+      sparse_first_pass<T, radix()>(pass, in, to);
     else if (level == 0)
-      first_pass<T, radix(), 0, false>(pass, in, to);
+      first_pass<T, radix(), 0, Input<T>::values>(pass, in, to);
     else if (level == 1)
-      first_pass<T, radix(), 1, false>(pass, in, to);
+      first_pass<T, radix(), 1, Input<T>::values>(pass, in, to);
     else
-      first_pass<T, radix(), kAll, false>(pass, in, to);
+      first_pass<T, radix(), kAll, Input<T>::values>(pass, in, to);
   });
 }
 
@@ -220,29 +190,16 @@ void run_last_pass(const FftPass<T>& pass, const Cx<T>* from, const Output<T>& o
   });
 }
 
-template <class T>
-void put_in_form(const Output<T>& out, int64_t n, int64_t k, Cx<T> v) {
-  if (out.form == Output<T>::values)
-    put<T, Output<T>::values>(out, n, k, v);
-  else if (out.form == Output<T>::factors)
-    put<T, Output<T>::factors>(out, n, k, v);
-  else if (out.form == Output<T>::product)
-    put<T, Output<T>::product>(out, n, k, v);
-  else
-    put<T, Output<T>::places>(out, n, k, v);
-}
-
 // out(k) = sum_j in(j) exp(-2 pi i j k / n); `buffer` holds 2 n complex vectors. An inverse transform is the same with
 // in(j) at (n - j) modulo n, unscaled.
 template <class T>
 void fft(const FftPlan<T>& plan, const Input<T>& in, const Output<T>& out, Cx<T>* buffer) {
-  const auto input = [&](int64_t j) { return in.place ? get<T, true>(in, j, 0) : get<T, false>(in, j, j * in.stride); };
-  if (plan.passes == 0) return put_in_form<T>(out, 1, 0, input(0));
+  if (plan.passes == 0) return put_in_form<T>(out, 1, 0, get_in_form(in, 0));
   const FftPass<T>&first = plan.pass[0], &last = plan.pass[plan.passes - 1];
   Cx<T>*from = buffer, *to = buffer + plan.n;
   if (plan.passes == 1) {
     for (int64_t j = 0; j < plan.n; ++j)
-      from[j] = input(j);
+      from[j] = get_in_form(in, j);
     return run_last_pass(last, from, out);
   }
   run_first_pass(first, in, from);

@@ -27,7 +27,9 @@ struct TapColumn {
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
   T* twiddle;        // [tap pair][frequency that stands for its pair or octet]: (cos, sin) of 2 pi f offset / length[1]
   int64_t* row_at;   // [row of taps]: where it enters the transform
-  Cx<T>* column[2];  // [length[0]] for f and n / 2 - f: zero but where rows of taps are
+  Few<T> few;        // rows of taps among those of a column
+  Cx<T>* column[2];  // [row of taps] for f and n / 2 - f, with a zero behind them
+  Cx<T>* result;     // [length[0]]
   Cx<T>* buffer;     // [2 length[0]]
 
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
@@ -37,8 +39,10 @@ struct TapColumn {
     made.cols = &cols;
     made.twiddle = arena.take<T>(2 * taps.pairs * (rows.n == 1 ? kPairs : 1));
     made.row_at = arena.take<int64_t>(taps.rows);
-    made.column[0] = arena.take<Cx<T>>(rows.n);
-    made.column[1] = arena.take<Cx<T>>(rows.n);
+    made.few = Few<T>::make(rows, taps.rows, arena);
+    made.column[0] = arena.take<Cx<T>>(taps.rows + 1);
+    made.column[1] = arena.take<Cx<T>>(taps.rows + 1);
+    made.result = arena.take<Cx<T>>(rows.n);
     made.buffer = arena.take<Cx<T>>(2 * rows.n);
     return made;
   }
@@ -46,10 +50,10 @@ struct TapColumn {
   // Sums along the column run over exp(sign 2 pi i f offset / length). Those along a row run over exp(+...): for the
   // other sign taps are loaded mirrored.
   void prepare(int sign) {
-    for (int64_t y = 0; y < rows->n; ++y)
-      column[0][y] = column[1][y] = {Vec<T>{}, Vec<T>{}};
+    column[0][taps.rows] = column[1][taps.rows] = {Vec<T>{}, Vec<T>{}};
     for (int64_t r = 0; r < taps.rows; ++r)
       row_at[r] = sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r];
+    few.fill(rows->complex, taps.rows, row_at);
   }
   // The frequencies f[0], ..., f[count - 1], each of which stands for its pair.
   void set_frequencies(const int64_t* f, int count) {
@@ -104,9 +108,9 @@ struct TapColumn {
   // Spectra of a map's columns at the frequency set, and at its partner if `partner`.
   void spectra(const Vec<T>* w, const Output<T>& near, const Output<T>* partner) {
     for (int64_t r = 0; r < taps.rows; ++r)
-      sum_row<1, 1>(w, r, column[0] + row_at[r], column[1] + row_at[r]);
-    fft(rows->complex, Input<T>::of(column[0], rows->n), near, buffer);
-    if (partner) fft(rows->complex, Input<T>::of(column[1], rows->n), *partner, buffer);
+      sum_row<1, 1>(w, r, column[0] + r, column[1] + r);
+    fft(rows->complex, Input<T>::of_few(column[0], rows->n, few), near, buffer);
+    if (partner) fft(rows->complex, Input<T>::of_few(column[1], rows->n, few), *partner, buffer);
   }
 
   // Spectra of a series at the run set, in a form of output: result i of out[u] is that of frequency i of unit u.
@@ -192,7 +196,6 @@ struct TapColumn {
 
   // The inverse transform of one column of products, times `share`, at the rows of taps alone: kept[r].
   void rows_of(const Cx<T>* products, T share, Cx<T>* kept) {
-    Cx<T>* const result = column[0];
     fft(rows->complex, Input<T>::of(products, rows->n), Output<T>::to_values(result, rows->n), buffer);
     for (int64_t r = 0; r < taps.rows; ++r)
       kept[r] = scaled(result[row_at[r]], share);

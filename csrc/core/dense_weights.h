@@ -31,7 +31,7 @@ struct DenseWeightGrad : WeightSides<T> {
     Cx<T>* row_scratch;
     typename Maps<T>::Places vectors_places, factors_places;
     Vec<T>* tap_rows;
-    LaneSums<T>* sums;  // of the gradient of the output, one per vector
+    LaneSums<T>* sums;  // of the gradient of the output, one per band and vector
     Worker* workers;
   };
   Workspace make_workspace(Arena& arena, int64_t count) const {
@@ -49,7 +49,7 @@ struct DenseWeightGrad : WeightSides<T> {
     w.q_offset = arena.take<int64_t>(batch);
     w.q_offset_of_firsts = arena.take<int64_t>(ceil_div(batch, 2));
     w.tap_rows = arena.take<Vec<T>>(count * problem.num_taps);
-    w.sums = arena.take<LaneSums<T>>(out().vectors());
+    w.sums = arena.take<LaneSums<T>>(out().bands() * out().vectors());
     w.workers = arena.take<Worker>(count);
     const int64_t tiles = given() ? 0 : run_units * factors_tile().size;
     for (int64_t i = 0; i < count; ++i) {
@@ -145,13 +145,16 @@ struct DenseWeightGrad : WeightSides<T> {
   void store_sums(const LaneSums<T>* sums, T* of_channels, bool add) const {
     for (int64_t c = 0; c < out().channels; ++c) {
       double sum = add ? of_channels[c] : 0;
-      if (by_samples()) {
-        for (int64_t group = 0; group < out().groups(); ++group)
-          for (int64_t l = 0; l < kLanes<T>; ++l)
-            sum += sums[out().vector_of(group, c)][l];
-      } else {
-        for (int64_t b = 0; b < batch; ++b)
-          sum += sums[out().vector_of(c / kLanes<T>, b)][c % kLanes<T>];
+      for (int64_t band = 0; band < out().bands(); ++band) {
+        const LaneSums<T>* const of_band = sums + band * out().vectors();
+        if (by_samples()) {
+          for (int64_t group = 0; group < out().groups(); ++group)
+            for (int64_t l = 0; l < kLanes<T>; ++l)
+              sum += of_band[out().vector_of(group, c)][l];
+        } else {
+          for (int64_t b = 0; b < batch; ++b)
+            sum += of_band[out().vector_of(c / kLanes<T>, b)][c % kLanes<T>];
+        }
       }
       of_channels[c] = static_cast<T>(sum);
     }

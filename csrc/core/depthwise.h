@@ -184,18 +184,18 @@ struct Depthwise {
 
   // Rows of the maps of a pair, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input map.
   void transform_in(const Workspace& w, const Maps<T>& in, const T* x, int64_t pair, Worker& worker) const {
-    rows_forward<T>(full_cols, planes(in, x, pair), in.size[0], in.size[1], T(1), w.in_places.of(in.batch > 1),
+    rows_forward<T>(full_cols, planes(in, x, pair), in.all_rows(), T(1), w.in_places.of(in.batch > 1),
                     worker.in_spectrum, worker.row_scratch, nullptr);
   }
   void invert_in(const Workspace& w, const Maps<T>& in, const Worker& worker, T* x, int64_t pair) const {
     rows_inverse(
-        full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.size[0], in.size[1],
-        [](int64_t) { return Vec<T>{}; }, planes(in, x, pair), worker.row_scratch);
+        full_cols, worker.in_spectrum, w.in_places.of(in.batch > 1), in.all_rows(), [](int64_t) { return Vec<T>{}; },
+        planes(in, x, pair), worker.row_scratch);
   }
   int64_t multiple_at(int64_t multiple) const { return multiple * problem.out_maps.map; }
   void transform_out(const Workspace& w, const Maps<T>& out, const T* y, int64_t pair, int64_t multiple, T scale,
                      LaneSums<T>* const sums[2], Worker& worker) const {
-    rows_forward<T>(out_cols, planes(out, y + multiple_at(multiple), pair), out.size[0], out.size[1], scale,
+    rows_forward<T>(out_cols, planes(out, y + multiple_at(multiple), pair), out.all_rows(), scale,
                     w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch, sums);
   }
   // Plus a number per output channel, if there is one: the pair's vectors hold the same channels.
@@ -205,8 +205,8 @@ struct Depthwise {
     for (int64_t l = 0; bias && l < kLanes<T>; ++l)
       plus[l] = bias[channel_in(pair % patterns, l) * multiplier + multiple];
     rows_inverse(
-        out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.size[0], out.size[1],
-        [=](int64_t) { return plus; }, planes(out, y + multiple_at(multiple), pair), worker.row_scratch);
+        out_cols, worker.out_spectrum, w.out_places.of(out.batch > 1), out.all_rows(), [=](int64_t) { return plus; },
+        planes(out, y + multiple_at(multiple), pair), worker.row_scratch);
   }
 
   int64_t reversed(int64_t k) const { return k == 0 ? 0 : full_rows.n - k; }

@@ -89,18 +89,23 @@ struct LaneSums {
   }
 };
 
+// Rows of planes, `width` elements each.
+struct RowBand {
+  int64_t begin, end, width;
+};
+
 // Column f of both half spectra, at y: sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2], times `scale`. Adds
 // the elements of both vectors of planes to `sums`, if there are any: arrays of one per member.
 template <class T>
-inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>& planes, int64_t rows, int64_t width,
-                         T scale, const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch,
-                         LaneSums<T>* const sums[2]) {
-  const int64_t members = planes.members, line = width * members, step = rows_per_chunk(rows, line);
+inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>& planes, const RowBand& band, T scale,
+                         const RowPlaces<T>& places, Cx<T>* spectrum, Cx<T>* scratch, LaneSums<T>* const sums[2]) {
+  const int64_t width = band.width, members = planes.members, line = width * members;
+  const int64_t step = rows_per_chunk(band.end - band.begin, line);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   for (int64_t j = 0; !planes.second && j < step * line; ++j)
     chunk[j].im = Vec<T>{};
-  for (int64_t y0 = 0; y0 < rows; y0 += step) {
-    const int64_t height = smaller(step, rows - y0), next = y0 + height, ahead = smaller(step, rows - next);
+  for (int64_t y0 = band.begin; y0 < band.end; y0 += step) {
+    const int64_t height = smaller(step, band.end - y0), next = y0 + height, ahead = smaller(step, band.end - next);
     const int64_t here_at = y0 * width * planes.pixel, next_at = next * width * planes.pixel;
     load_lanes<2>(planes.first + here_at, planes.first_lanes, height * line, &chunk->re);
     prefetch_lanes<false>(planes.first + next_at, planes.first_lanes, ahead * line);
@@ -129,13 +134,14 @@ inline void rows_forward(const LengthPlan<T>& plan, const PlanePair<T, const T*>
 // plane[y, x] = sum over all n frequencies of spectrum exp(+2 pi i f x / n), the half spectrum standing for the whole,
 // plus a number per lane, plus(m) for member m.
 template <class T, class Plus>
-inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const RowPlaces<T>& places, int64_t rows,
-                         int64_t width, const Plus& plus, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
-  const int64_t members = planes.members, line = width * members, step = rows_per_chunk(rows, line);
+inline void rows_inverse(const LengthPlan<T>& plan, const Cx<T>* spectrum, const RowPlaces<T>& places,
+                         const RowBand& band, const Plus& plus, const PlanePair<T, T*>& planes, Cx<T>* scratch) {
+  const int64_t width = band.width, members = planes.members, line = width * members;
+  const int64_t step = rows_per_chunk(band.end - band.begin, line);
   Cx<T>*buffer = scratch, *chunk = buffer + 2 * plan.n;
   const Vec<T> of_all = members == 1 ? plus(0) : Vec<T>{};
-  for (int64_t y0 = 0; y0 < rows; y0 += step) {
-    const int64_t at = y0 * width * planes.pixel, height = smaller(step, rows - y0);
+  for (int64_t y0 = band.begin; y0 < band.end; y0 += step) {
+    const int64_t at = y0 * width * planes.pixel, height = smaller(step, band.end - y0);
     prefetch_lanes<true>(planes.first + at, planes.first_lanes, height * line);
     if (planes.second) prefetch_lanes<true>(planes.second + at, planes.second_lanes, height * line);
     for (int64_t i = 0; i < height * members; ++i) {

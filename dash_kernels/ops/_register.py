@@ -159,6 +159,6 @@ def _needs_dispatcher(*operands: Tensor) -> bool:
         not PLAIN.issuperset(map(type, operands))
         or operands[0].is_meta
         or is_in_torch_dispatch_mode()
-        or torch.is_autocast_enabled(operands[0].device.type)
+        or torch._C._is_any_autocast_enabled()  # on whatever device: its name takes longer to ask for
         or torch._C._is_tracing()
     )

@@ -74,7 +74,7 @@ PROBLEMS = [
     Problem(2, (2, 3), (2, 260), (1, 10)),  # so many row frequencies that sums over them are carried over
     Problem(3, (4, 3), (15, 20), (9, 5), circular=True),
     Problem(2, (4, 4), (15, 24), (4, 7), circular=True, stride=(3, 2), groups=4),
-    # One and few maps of many rows, which threads share in bands; butterflies with none, one, two and more rows of taps.
+    # Few maps of many rows, which threads share in bands; butterflies with none, one, two and more rows of taps.
     Problem(1, (1, 2), (61, 5), (30, 1)),
     Problem(3, (2, 1), (70, 9), (26, 2)),
     Problem(1, (2, 2), (130, 3), (60, 1)),

@@ -62,10 +62,15 @@ struct Term {
   DASH_INLINE Term turned() const { return {im, -re, zero}; }  // times -i
 };
 
-// Sums of terms. Some processors add and multiply-add in different units: imaginary parts, of all sums or of
-// differences alone, are then computed as 1 * a + b, the same to the last bit, as far as twiddles leave the multipliers
-// free.
-enum class Balance { none, differences, all };
+// Some processors add and multiply-add in different units. Of which sums the imaginary part is computed as 1 * a + b,
+// the same to the last bit, so that the multipliers take part.
+enum class Balance {
+  none,         // twiddles keep the multipliers busy
+  differences,  // twiddles leave them some time
+  all,          // no twiddles
+};
+
+// Sums of terms.
 template <class T, Balance kBalance>
 struct Sums {
 #if defined(__FMA__)

@@ -4,6 +4,8 @@
 // step wants them, so that padding, cropping and re-layout cost no pass of their own. Source of the maths: Van Loan,
 // Computational Frameworks for the FFT, section 1.7.
 #pragma once
+#include <algorithm>
+
 #include "fft_io.h"
 
 namespace dash {
@@ -20,14 +22,15 @@ inline int level_of(int64_t radix, int64_t distance, int64_t count) {
   return kAll;
 }
 
-// How a pass with twiddles adds: they keep the multipliers busy, less so beside large butterflies.
-constexpr Balance sums_of(int radix) {
+// How a pass with twiddles adds: those of small butterflies keep the multipliers busy, beside the sums of radices 12
+// and 16 they leave them free for some.
+constexpr Balance balance_of(int radix) {
   return radix < 12 ? Balance::none : Balance::differences;
 }
 
 // store(k, result k of one butterfly, times its twiddle).
-template <class T, int kRadix, int kIn, bool kTwiddled, class S, class Load, class Store>
-DASH_INLINE void butterfly(const T* twiddle, const S& sums, const Load& load, const Store& store) {
+template <class T, int kRadix, int kIn, bool kTwiddled, Balance kBalance, class Load, class Store>
+DASH_INLINE void butterfly(const T* twiddle, const Sums<T, kBalance>& sums, const Load& load, const Store& store) {
   Term<T> a[kRadix];
 #pragma GCC unroll 16
   for (int j = 0; j < kRadix; ++j)
@@ -50,22 +53,22 @@ void first_pass(const FftPass<T>& pass, const Input<T>& from, Cx<T>* to) {
   };
   const auto store = [=](int64_t p) { return [=](int k, Cx<T> v) { to[kRadix * p + k] = v; }; };
   butterfly<T, kRadix, kIn, false>(pass.twiddle, Sums<T, Balance::all>(), load(0), store(0));
-  const Sums<T, sums_of(kRadix)> sums;
+  const Sums<T, balance_of(kRadix)> sums;
   for (int64_t p = 1; p < m; ++p)
     butterfly<T, kRadix, kIn, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p), store(p));
 }
 
-// A butterfly of the first pass with kCount inputs that are not zero: each result is their sum, turned.
+// A butterfly of the first pass of which kCount inputs are not zero: each result is their sum, turned.
 template <class T, int kRadix, int kCount>
-DASH_INLINE void sum_few(const Few<T>& few, const Cx<T>* from, int64_t n, const int64_t* input, Cx<T>* to) {
+DASH_INLINE void sum_sparse(const Sparse<T>& sparse, const Cx<T>* from, int64_t n, const int64_t* input, Cx<T>* to) {
   Cx<T> value[kCount];
   int64_t at[kCount] = {};
   for (int i = 0; i < kCount; ++i)
-    value[i] = from[few.place[input[i]]];
+    value[i] = from[sparse.place[input[i]]];
   for (int k = 0; k < kRadix; ++k) {
     Cx<T> sum{Vec<T>{}, Vec<T>{}};
     for (int i = 0; i < kCount; ++i) {
-      sum = sum + times_conjugate(value[i], few.root[2 * at[i]], few.root[2 * at[i] + 1]);
+      sum = sum + times_conjugate(value[i], sparse.root[2 * at[i]], sparse.root[2 * at[i] + 1]);
       at[i] += input[i];
       if (at[i] >= n) at[i] -= n;
     }
@@ -76,24 +79,24 @@ DASH_INLINE void sum_few(const Few<T>& few, const Cx<T>* from, int64_t n, const 
 template <class T, int kRadix>
 void sparse_first_pass(const FftPass<T>& pass, const Input<T>& in, Cx<T>* to) {
   const int64_t m = pass.m, n = kRadix * m;
-  const Few<T> few = *in.few;
+  const Sparse<T> sparse = *in.sparse_at;
   const Cx<T>* const from = in.value;
-  const Sums<T, sums_of(kRadix)> sums;
+  const Sums<T, balance_of(kRadix)> sums;
   for (int64_t p = 0; p < m; ++p, to += kRadix) {
-    const int64_t* const input = few.input + few.first[p];
-    switch (few.first[p + 1] - few.first[p]) {
+    const int64_t* const input = sparse.input + sparse.first[p];
+    switch (sparse.first[p + 1] - sparse.first[p]) {
       case 0:
-        sum_few<T, kRadix, 0>(few, from, n, input, to);
+        std::fill_n(to, kRadix, Cx<T>{Vec<T>{}, Vec<T>{}});
         break;
       case 1:
-        sum_few<T, kRadix, 1>(few, from, n, input, to);
+        sum_sparse<T, kRadix, 1>(sparse, from, n, input, to);
         break;
       case 2:
-        sum_few<T, kRadix, 2>(few, from, n, input, to);
+        sum_sparse<T, kRadix, 2>(sparse, from, n, input, to);
         break;
-      default:
+      default:  // the sums of three take as many multiply-adds as a butterfly takes sums
         butterfly<T, kRadix, kRadix, true>(
-            pass.twiddle + 2 * (kRadix - 1) * p, sums, [&](int j) { return from[few.place[p + j * m]]; },
+            pass.twiddle + 2 * (kRadix - 1) * p, sums, [&](int j) { return from[sparse.place[p + j * m]]; },
             [&](int k, Cx<T> v) { to[k] = v; });
     }
   }
@@ -107,7 +110,7 @@ void inner_pass(const FftPass<T>& pass, const Cx<T>* from, Cx<T>* to) {
   const Sums<T, Balance::all> balanced;
   for (int64_t q = 0; q < s; ++q)
     butterfly<T, kRadix, kRadix, false>(pass.twiddle, balanced, load(0, q), store(0, q));
-  const Sums<T, sums_of(kRadix)> sums;
+  const Sums<T, balance_of(kRadix)> sums;
   for (int64_t p = 1; p < m; ++p)
     for (int64_t q = 0; q < s; ++q)
       butterfly<T, kRadix, kRadix, true>(pass.twiddle + 2 * (kRadix - 1) * p, sums, load(p, q), store(p, q));

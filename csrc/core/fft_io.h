@@ -15,13 +15,13 @@ struct RowPlaces;
 // The few inputs of a transform of n points that are not zero. They stand side by side with a zero behind them, so that
 // all stay in the first-level cache.
 template <class T>
-struct Few {
+struct Sparse {
   int64_t* place;  // [n]: where input j stands: the zero, if it is none of them
   int64_t* first;  // [n + 1]: where the inputs of each butterfly of the first pass begin in `input`
   int64_t* input;  // [count]: which these are, butterfly by butterfly
   const T* root;   // exp(2 pi i j / n) for j in [0, n)
 
-  static Few make(const LengthPlan<T>& length, int64_t count, Arena& arena) {
+  static Sparse make(const LengthPlan<T>& length, int64_t count, Arena& arena) {
     return {arena.take<int64_t>(length.n), arena.take<int64_t>(length.n + 1), arena.take<int64_t>(count), length.root};
   }
   // inputs[i] stands at i.
@@ -41,16 +41,16 @@ struct Few {
   }
 };
 
-// Where inputs come from: input j is value[j * stride], or zero from `count` on; or it stands where `place` or `few`
-// tells.
+// Where inputs come from: input j is value[j * stride], or zero from `count` on; or it stands where `place` or
+// `sparse_at` tells.
 template <class T>
 struct Input {
   enum Form { values, places, sparse } form;
   const Cx<T>* value;
   int64_t count, stride;
   const int64_t* place;
-  const T* sign;      // places: of the imaginary part
-  const Few<T>* few;  // sparse
+  const T* sign;               // places: of the imaginary part
+  const Sparse<T>* sparse_at;  // sparse
 
   static Input of(const Cx<T>* from, int64_t count, int64_t stride = 1) {
     return {values, from, count, stride, nullptr, nullptr, nullptr};
@@ -58,8 +58,8 @@ struct Input {
   static Input from_places(const Cx<T>* from, int64_t n, const RowPlaces<T>& where) {
     return {places, from, n, 1, where.place, where.sign, nullptr};
   }
-  static Input of_few(const Cx<T>* from, int64_t n, const Few<T>& few) {
-    return {sparse, from, n, 1, nullptr, nullptr, &few};
+  static Input of_sparse(const Cx<T>* from, int64_t n, const Sparse<T>& inputs) {
+    return {sparse, from, n, 1, nullptr, nullptr, &inputs};
   }
 };
 
@@ -129,7 +129,7 @@ DASH_INLINE Cx<T> get(const Input<T>& in, int64_t j, int64_t at) {
     prefetch<false>(from + 1, 1);
     return {from->re, from->im * in.sign[j]};
   } else if constexpr (kForm == Input<T>::sparse) {
-    return in.value[in.few->place[j]];
+    return in.value[in.sparse_at->place[j]];
   } else {
     return j < in.count ? in.value[at] : Cx<T>{Vec<T>{}, Vec<T>{}};
   }

@@ -121,37 +121,42 @@ struct Maps {
     places.single.fill(columns(), 0, first_column(1), inverse);
   }
 
-  RowBand all_rows() const { return {0, size[0], size[1]}; }
-  // Bands of rows into which threads cut a map, so that few maps keep all of them busy.
+  // Threads share the rows of a map in bands, so that few maps keep all of them busy. How many there are does not
+  // depend on the threads, or sums would.
+  int64_t chunk_rows() const { return rows_per_chunk(size[0], size[1] * bundle()); }
+  int64_t chunks() const { return ceil_div(size[0], chunk_rows()); }
   int64_t bands() const {
-    constexpr int64_t kPieces = 16;
-    const int64_t chunks = ceil_div(size[0], rows_per_chunk(size[0], size[1] * bundle()));
-    return smaller(chunks, ceil_div(kPieces * bundle(), larger(1, row_pairs())));
+    constexpr int64_t kItems = 16;  // a loop that no thread waits for long at its end
+    return smaller(chunks(), ceil_div(kItems, larger(1, row_pairs() / bundle())));
   }
-  // body(worker, first vector of a pair, band, its rows)
+  RowBand band(int64_t index) const {
+    const auto start = [&](int64_t i) { return smaller(size[0], i * chunks() / bands() * chunk_rows()); };
+    return {start(index), start(index + 1), size[1]};
+  }
+  RowBand all_rows() const { return {0, size[0], size[1]}; }
+  // body(worker, first vector of a pair, number of a band)
   template <class Body>
   void for_bands(const Workers& workers, const Body& body) const {
-    const int64_t count = bands(), step = rows_per_chunk(size[0], size[1] * bundle()), chunks = ceil_div(size[0], step);
+    const int64_t count = bands();
     parallel_shares(workers, row_pairs() / bundle() * count, [&](int64_t worker, int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t band = i % count;
-        const int64_t first = band * chunks / count * step, next = (band + 1) * chunks / count * step;
-        const RowBand rows_of{first, smaller(size[0], next), size[1]};
-        body(worker, first_of_pair(i / count * bundle()), band, rows_of);
-      }
+      for (int64_t i = begin; i < end; ++i)
+        body(worker, first_of_pair(i / count * bundle()), i % count);
     });
   }
   // Columns of all maps, of those without a partner times `single_scale`. If there are `sums`, of one vector each for
   // every band, the maps' own sums.
   void transform_rows(const T* data, T single_scale, const Places& places, Cx<T>* spectrum, Cx<T>* scratch_of_workers,
                       LaneSums<T>* sums, const Workers& workers) const {
-    for_bands(workers, [&](int64_t worker, int64_t v, int64_t band, const RowBand& rows_of) {
+    for_bands(workers, [&](int64_t worker, int64_t v, int64_t index) {
       const bool paired = partner(v) != v;
-      LaneSums<T>* const of_band = sums + band * vectors();
-      LaneSums<T>* const of_pair[] = {of_band + v, of_band + partner(v)};
-      for (int64_t m = 0; sums && m < bundle(); ++m)
-        of_pair[0][m] = of_pair[1][m] = {};
-      rows_forward(*cols, planes(v, data), rows_of, paired ? T(1) : single_scale, places.of(paired),
+      LaneSums<T>* of_pair[2] = {};
+      if (sums) {
+        of_pair[0] = sums + index * vectors() + v;
+        of_pair[1] = sums + index * vectors() + partner(v);
+        for (int64_t m = 0; m < bundle(); ++m)
+          of_pair[0][m] = of_pair[1][m] = {};
+      }
+      rows_forward(*cols, planes(v, data), band(index), paired ? T(1) : single_scale, places.of(paired),
                    spectrum + first_column(v), scratch_of_workers + worker * scratch(), sums ? of_pair : nullptr);
     });
   }
@@ -166,9 +171,9 @@ struct Maps {
   // Plus a number per channel, if there is one.
   void invert_rows(const Cx<T>* spectrum, const Places& places, const T* plus, T* data, Cx<T>* scratch_of_workers,
                    const Workers& workers) const {
-    for_bands(workers, [&](int64_t worker, int64_t v, int64_t, const RowBand& rows_of) {
+    for_bands(workers, [&](int64_t worker, int64_t v, int64_t index) {
       const auto plus_of = [&](int64_t m) { return plus ? in_lanes(plus, v + m) : Vec<T>{}; };
-      rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), rows_of, plus_of, planes(v, data),
+      rows_inverse(*cols, spectrum + first_column(v), places.of(partner(v) != v), band(index), plus_of, planes(v, data),
                    scratch_of_workers + worker * scratch());
     });
   }

@@ -27,9 +27,9 @@ struct TapColumn {
   const LengthPlan<T>* cols;  // transform along a row, of length[1]
   T* twiddle;        // [tap pair][frequency that stands for its pair or octet]: (cos, sin) of 2 pi f offset / length[1]
   int64_t* row_at;   // [row of taps]: where it enters the transform
-  Few<T> few;        // rows of taps among those of a column
+  Sparse<T> sparse;  // rows of taps among those of a column
   Cx<T>* column[2];  // [row of taps] for f and n / 2 - f, with a zero behind them
-  Cx<T>* result;     // [length[0]]
+  Cx<T>* result;     // [length[0]]: of the adjoint
   Cx<T>* buffer;     // [2 length[0]]
 
   static TapColumn make(const TapList& taps, const LengthPlan<T>& rows, const LengthPlan<T>& cols, Arena& arena) {
@@ -39,7 +39,7 @@ struct TapColumn {
     made.cols = &cols;
     made.twiddle = arena.take<T>(2 * taps.pairs * (rows.n == 1 ? kPairs : 1));
     made.row_at = arena.take<int64_t>(taps.rows);
-    made.few = Few<T>::make(rows, taps.rows, arena);
+    made.sparse = Sparse<T>::make(rows, taps.rows, arena);
     made.column[0] = arena.take<Cx<T>>(taps.rows + 1);
     made.column[1] = arena.take<Cx<T>>(taps.rows + 1);
     made.result = arena.take<Cx<T>>(rows.n);
@@ -53,7 +53,7 @@ struct TapColumn {
     column[0][taps.rows] = column[1][taps.rows] = {Vec<T>{}, Vec<T>{}};
     for (int64_t r = 0; r < taps.rows; ++r)
       row_at[r] = sign < 0 || taps.row_pos[r] == 0 ? taps.row_pos[r] : rows->n - taps.row_pos[r];
-    few.fill(rows->complex, taps.rows, row_at);
+    sparse.fill(rows->complex, taps.rows, row_at);
   }
   // The frequencies f[0], ..., f[count - 1], each of which stands for its pair.
   void set_frequencies(const int64_t* f, int count) {
@@ -109,8 +109,8 @@ struct TapColumn {
   void spectra(const Vec<T>* w, const Output<T>& near, const Output<T>* partner) {
     for (int64_t r = 0; r < taps.rows; ++r)
       sum_row<1, 1>(w, r, column[0] + r, column[1] + r);
-    fft(rows->complex, Input<T>::of_few(column[0], rows->n, few), near, buffer);
-    if (partner) fft(rows->complex, Input<T>::of_few(column[1], rows->n, few), *partner, buffer);
+    fft(rows->complex, Input<T>::of_sparse(column[0], rows->n, sparse), near, buffer);
+    if (partner) fft(rows->complex, Input<T>::of_sparse(column[1], rows->n, sparse), *partner, buffer);
   }
 
   // Spectra of a series at the run set, in a form of output: result i of out[u] is that of frequency i of unit u.

@@ -159,6 +159,13 @@ def _needs_dispatcher(*operands: Tensor) -> bool:
         not PLAIN.issuperset(map(type, operands))
         or operands[0].is_meta
         or is_in_torch_dispatch_mode()
-        or torch._C._is_any_autocast_enabled()  # on whatever device: its name takes longer to ask for
+        or _autocasts(operands[0])
         or torch._C._is_tracing()
     )
+
+
+def _autocasts(operand: Tensor) -> bool:
+    """Whether autocast is on for the operand's device; asked without the name of one it is quicker, but knows few."""
+    if operand.is_cpu or operand.is_cuda:
+        return torch._C._is_any_autocast_enabled()
+    return torch.is_autocast_enabled(operand.device.type)

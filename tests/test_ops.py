@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from dash_kernels import SearchSpace, TapLattice, ops, reference
 from dash_kernels.engines import ENGINES, Problem
 from dash_kernels.formats import memory_format
+from dash_kernels.ops._register import _autocasts
 
 NAMESPACE = torch.ops.dash_kernels
 
@@ -274,6 +276,17 @@ def test_both_gradients_of_mixing_in_one_pass(engine: str, monkeypatch: pytest.M
     together = torch.autograd.grad(value, (weight, mixture), upstream)
     assert calls[0] == "mix_grads"
     assert all(g.is_contiguous() and torch.equal(g, a) for g, a in zip(together, apart, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps", "xpu"])
+def test_autocast_is_seen_on_every_kind_of_device(kind: str) -> None:
+    operand: Any = SimpleNamespace(is_cpu=kind == "cpu", is_cuda=kind == "cuda", device=torch.device(kind))
+    assert not _autocasts(operand)
+    torch.set_autocast_enabled(kind, True)
+    try:
+        assert _autocasts(operand)
+    finally:
+        torch.set_autocast_enabled(kind, False)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m bench.engine_times measure` times both CPU engines and torch; `fit` prints the cost model's constants.
+"""`python -m bench.engine_times measure` times both CPU engines and torch, which takes five minutes.
 
-What is measured is kept in bench/results/engine_times.csv; the tests weigh the choices against it. How it is measured
-and fitted is dash_kernels/calibrate's, which does the same with fewer layers for a user's own machine.
+What is measured is kept in bench/results/engine_times.csv: `fit` prints the constants of the cost model that explain it
+best, `judge` how near the choices of the constants in force come to the faster engine. How it is measured and fitted is
+dash_kernels/calibrate's, which does the same with fewer layers for a user's own machine.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, fields
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dash_kernels.calibrate import Trial, fit, measured
-from dash_kernels.calibrate.trials import OPERATORS
+from dash_kernels.calibrate.trials import DIRECT, FOURIER, OPERATORS
+
+from .timing import geometric_mean
 
 FILE = Path(__file__).parent / "results" / "engine_times.csv"
 
@@ -146,12 +150,43 @@ def _products(trial: Trial) -> int:
     return p.batch * p.in_channels * p.out_channels // p.groups * math.prod(p.out_size) * p.num_taps
 
 
+def losses(trials: Sequence[Trial]) -> dict[Trial, float]:
+    """By layer, a trial without operator and times, what its three passes take on the engines that the model expects to
+    be the faster ones, divided by what they take on those that are."""
+    took, best = defaultdict[Trial, float](float), defaultdict[Trial, float](float)
+    for trial in trials:
+        if not trial.fourier:
+            continue  # 3-D
+        fourier, direct = FOURIER.predict(trial.problem), DIRECT.predict(trial.problem)
+        assert fourier is not None and direct is not None
+        layer = replace(trial, operator="", fourier=0.0, direct=0.0, torch=0.0)
+        took[layer] += trial.direct if direct < fourier else trial.fourier
+        best[layer] += min(trial.direct, trial.fourier)
+    return {layer: took[layer] / best[layer] for layer in best}
+
+
+def report(trials: Sequence[Trial]) -> str:
+    found = losses(trials)
+    lines = [
+        f"{len(found)} layers: the choice takes {geometric_mean(list(found.values())):.3f} times the faster engines' "
+        f"time in geometric mean, above 1.3 in {sum(loss > 1.3 for loss in found.values())}; worst:"
+    ]
+    for layer in sorted(found, key=lambda layer: -found[layer])[:3]:
+        lines.append(
+            f"  {found[layer]:.2f}: {layer.batch}, {layer.in_channels}→{layer.out_channels} in {layer.groups}, "
+            f"{layer.size}, stride {layer.stride}, K={layer.kernel_sizes}, D={layer.dilations}"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     if sys.argv[1:] == ["measure"]:
         write(list(measure()))
     elif sys.argv[1:] == ["fit"]:
         for name, constants in fit(read()).items():
             print(name, {thing: float(f"{value:.3g}") for thing, value in constants.items()})
+    elif sys.argv[1:] == ["judge"]:
+        print(report(read()))
     else:
         sys.exit(__doc__)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from dash_kernels.calibrate.problems import PROBLEMS
 from dash_kernels.calibrate.trials import FOURIER, OPERATORS
 from dash_kernels.engines import calibration, cost
 from dash_kernels.engines.torch_cost import torch_work
+from dash_kernels.engines.trial import TURNS, Contestant, engine_contestant, in_turns
 
 compiled = pytest.mark.skipif(LOAD.error is not None, reason=str(LOAD.error))
 TRUE = {
@@ -75,6 +77,26 @@ def test_the_times_of_a_calibration_determine_every_constant() -> None:
         if trial.regular:
             done = {thing: done[thing] + count for thing, count in torch_work(trial.problem).items()}
     assert all(done.values()), done
+
+
+def test_what_is_timed_comes_after_a_small_call_and_out_of_the_cache() -> None:
+    calls: list[str] = []
+
+    def contestant(name: str) -> Contestant:
+        return Contestant(lambda: calls.append(name), lambda: calls.append(f"small {name}"))
+
+    ticks = itertools.count()
+    seconds = in_turns([contestant("a"), contestant("b")], clock=lambda: 1e-3 * next(ticks))
+    assert calls == ["small a", "a", "small b", "b"] * (1 + TURNS)
+    assert seconds == pytest.approx([1e-3, 1e-3])
+
+
+def test_a_contestant_is_small_by_one_sample_or_row() -> None:
+    problem = Trial("tap_conv", *PROBLEMS[1]).problem
+    contestant = engine_contestant(FOURIER, problem)
+    large, small = contestant.call(), contestant.small()
+    assert isinstance(large, torch.Tensor) and isinstance(small, torch.Tensor)
+    assert large.shape[1:] == small.shape[1:] and (large.shape[0], small.shape[0]) == (problem.batch, 1)
 
 
 def test_a_file_is_taken_on_the_machine_that_wrote_it(file: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from bench import engine_times
 from dash_kernels._load import LOAD
 from dash_kernels.calibrate import Trial
 from dash_kernels.engines import MixProblem, Problem
+from dash_kernels.engines.cost import direct_work, fourier_work
 from dash_kernels.engines.direct import DirectEngine
 from dash_kernels.engines.fourier import FourierEngine
 from dash_kernels.engines.reference import ReferenceEngine
@@ -37,6 +39,13 @@ def predicted(engine: FourierEngine | DirectEngine, problem: Problem) -> float:
     seconds = engine.predict(problem)
     assert seconds is not None and math.isfinite(seconds) and seconds > 0
     return seconds
+
+
+def test_the_choice_is_near_the_faster_engine_for_every_recorded_layer() -> None:
+    losses = engine_times.losses(engine_times.read())
+    assert len(losses) > 350 and engine_times.report(engine_times.read()).startswith(f"{len(losses)} layers: ")
+    assert statistics.geometric_mean(losses.values()) < 1.1
+    assert max(losses.values()) < 1.3, engine_times.report(engine_times.read())
 
 
 def test_the_choice_is_good_on_recorded_times() -> None:
@@ -81,6 +90,29 @@ def test_degenerate_problems_have_a_prediction() -> None:
 def test_more_taps_cost_direct_sums_more() -> None:
     lattice = tuple(itertools.chain.from_iterable(itertools.product(range(-4, 5), repeat=2)))
     assert predicted(DIRECT, replace(SMALL, offsets=lattice)) > predicted(DIRECT, SMALL)
+
+
+def test_a_source_that_leaves_the_second_level_cache_is_fetched_from_farther() -> None:
+    near = replace(SMALL, groups=1, batch=64, in_channels=64, out_channels=4, input_size=(12, 12), out_size=(12, 12))
+    wider = replace(near, input_size=(24, 24), out_size=(24, 24))  # 16 samples of 64 maps: 0.6 and 2.4 MB
+    assert direct_work(near)["far"] == 0
+    assert direct_work(wider)["far"] == direct_work(wider)["fetch"] > 0
+
+
+def test_lanes_of_neighbouring_units_are_gathered_map_by_map() -> None:
+    depthwise = replace(SMALL, batch=8, in_channels=8, out_channels=8, groups=8)
+    assert direct_work(depthwise)["map"] == 2 * 8 * 8 / 16
+    assert direct_work(replace(depthwise, groups=1))["map"] == 0
+
+
+def test_spectra_of_dense_series_are_written_and_read() -> None:
+    series = replace(SMALL, in_channels=6, out_channels=8, groups=1, input_size=(100,), out_size=(100,), stride=(1,))
+    series = replace(series, offsets=(-1, 0, 1))
+    lengths = (108,)
+    assert fourier_work(series, lengths, False)["series"] == 4 * (6 + 8) * 54 / 16
+    depthwise = replace(series, in_channels=8, groups=8)
+    assert fourier_work(depthwise, lengths, False)["series"] == 0
+    assert FOURIER.work(replace(SMALL, groups=1))["series"] == 0
 
 
 def test_mixing_and_the_reference_have_none() -> None:

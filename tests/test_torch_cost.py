@@ -16,7 +16,7 @@ from dash_kernels.calibrate import Trial
 from dash_kernels.calibrate.trials import DIRECT, FOURIER
 from dash_kernels.engines import Convolution, Problem, weigh
 from dash_kernels.engines.torch_cost import Kernel, kernel
-from dash_kernels.engines.trial import torch_call
+from dash_kernels.engines.trial import torch_contestant
 from dash_kernels.engines.weighing import predict_torch
 
 OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad")
@@ -79,7 +79,7 @@ def test_every_kind_of_problem_has_a_prediction(
     assert 0 < seconds < math.inf
     assert predict_torch(replace(problem, batch=64)) > seconds
     assert predict_torch(replace(problem, batch=0)) > 0
-    result = torch_call(problem)()
+    result = torch_contestant(problem).call()
     if operator == "tap_conv":
         assert isinstance(result, torch.Tensor) and tuple(result.shape[2:]) == out
 

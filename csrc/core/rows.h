@@ -94,6 +94,14 @@ struct RowBand {
   int64_t begin, end, width;
 };
 
+// Asks for planes of `pixels` elements that are transformed next, if they are short.
+template <class T>
+inline void expect_rows(const PlanePair<T, const T*>& planes, int64_t pixels) {
+  if (pixels > kShort) return;
+  prefetch_lanes<false>(planes.first, planes.first_lanes, pixels);
+  if (planes.second) prefetch_lanes<false>(planes.second, planes.second_lanes, pixels);
+}
+
 // Column f of both half spectra, at y: sum_x plane[y, x] exp(-2 pi i f x / n), for f in [0, n / 2], times `scale`. Adds
 // the elements of both vectors of planes to `sums`, if there are any: arrays of one per member.
 template <class T>

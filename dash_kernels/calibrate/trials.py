@@ -11,7 +11,7 @@ import torch
 from ..engines.direct import DirectEngine
 from ..engines.fourier import FourierEngine
 from ..engines.problem import Problem
-from ..engines.trial import call, in_turns, torch_call
+from ..engines.trial import engine_contestant, in_turns, torch_contestant
 from ..space import SearchSpace
 from ..taps import TapLattice, reaching, same_size
 
@@ -67,9 +67,10 @@ class Trial:
 def measured(trial: Trial) -> Trial:
     """The trial with its times. Call it where torch has one thread."""
     problem = trial.problem
-    calls = {engine.name: call(engine, problem) for engine in (FOURIER, DIRECT) if engine.can_run(problem) is None}
+    able = [engine for engine in (FOURIER, DIRECT) if engine.can_run(problem) is None]
+    contestants = {engine.name: engine_contestant(engine, problem) for engine in able}
     if trial.regular:
-        calls["torch"] = torch_call(problem)
-    seconds = dict(zip(calls, in_turns(list(calls.values()), time.process_time), strict=True))
+        contestants["torch"] = torch_contestant(problem)
+    seconds = dict(zip(contestants, in_turns(list(contestants.values()), time.process_time), strict=True))
     fourier, direct, torchs = (round(1e3 * seconds.get(name, 0.0), 4) for name in ("fourier", "direct", "torch"))
     return replace(trial, fourier=fourier, direct=direct, torch=torchs)

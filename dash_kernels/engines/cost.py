@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..taps import outputs_reached
 from .problem import Problem
@@ -30,6 +31,9 @@ SHARED = 8
 CORRELATED = 4, 2
 """Vectors of outputs and of inputs of which that engine computes all products at once where lanes are samples."""
 
+SECOND_LEVEL = 2**20
+"""Bytes of the second-level cache of a core."""
+
 PAGE, KEPT = 4096, 2**25
 """Bytes of a page, and from how many bytes on glibc gives an array back to the system when it is freed."""
 
@@ -43,27 +47,30 @@ OCTET_PAIRS = 20
 """Of more pairs of opposite taps of a series the engine "fourier" sums those for eight frequencies at once."""
 
 DIRECT: Mapping[str, float] = {
-    "call": 12_000,  # workspace, threads, from Python to C++ and back
-    "page": 255,  # of a large result, touched for the first time
-    "tap": 65.7,  # sorting it into the plan
-    "product": 0.304,  # multiply-add of a vector: one a cycle
-    "fetch": 0.405,  # a vector of source pixels that is not in the first-level cache
-    "block": 2.36,  # beginning the taps of one row for BLOCK outputs
-    "pixel": 5.23,  # a vector of pixels: into lanes, or out of them
+    "call": 19_300,  # workspace, threads, from Python to C++ and back
+    "page": 345,  # of a large result, touched for the first time
+    "tap": 124,  # sorting it into the plan
+    "product": 0.294,  # multiply-add of a vector: one a cycle
+    "fetch": 0.392,  # a vector of source pixels that is not in the first-level cache
+    "far": 0.311,  # what it takes longer where it is not in the second-level cache either
+    "block": 3.03,  # beginning the taps of one row for BLOCK outputs
+    "map": 318,  # a vector of maps of neighbouring units, into lanes or out of them: beside its pixels
+    "pixel": 4.82,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 23_300,  # as above, and the plan
-    "page": 275,
-    "tap": 92.7,
-    "transform": 0.919,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 0.899,  # a complex product of vectors: three multiply-adds
-    "operand": 3.37,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.547,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.8,  # a point of the weights' columns, as "transform"
-    "cast": 0.121,  # a number from single to double precision or back
-    "pixel": 6.36,  # as above
+    "call": 32_900,  # as above, and the plan
+    "page": 300,
+    "tap": 102,
+    "transform": 0.894,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.905,  # a complex product of vectors: three multiply-adds
+    "operand": 1.97,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.554,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.802,  # a point of the weights' columns, as "transform"
+    "series": 12.4,  # a point of a series' spectrum, written and read: points of a row stand far from each other
+    "cast": 0.128,  # a number from single to double precision or back
+    "pixel": 5.28,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -90,25 +97,51 @@ def direct_work(problem: Problem) -> dict[str, float]:
     source, result = math.prod(problem.input_size), math.prod(problem.out_size)
     if problem.operator == "tap_conv_input_grad":
         depth, width, source, result = width, depth, result, source
-    units, samples = problem.batch * problem.groups, vectors_of(problem.batch, lanes) * problem.groups
-    # csrc/core/direct_maps.h chooses what lanes hold (results, units or samples) by the vectors of results a pixel.
-    # With them go the vectors of source a pixel, and how often the engine walks over those.
-    vectors, sources, walks = min(
-        (units * vectors_of(width, lanes), units * depth / lanes, vectors_of(width, PAIR * lanes)),
-        (vectors_of(units, lanes) * width, vectors_of(units, lanes) * depth, vectors_of(width, PAIR)),
-        (samples * width, samples * depth, vectors_of(width, PAIR)),
-        key=lambda form: form[0],
-    )
+    chosen = _direct_lanes(problem.batch, problem.groups, depth, width, lanes)
     met = _meetings(problem.offsets, problem.input_size, problem.out_size, problem.stride, problem.circular)
+    fetches = chosen.sources * chosen.walks * met.fetches
     return {
         "call": 1,
         "page": fresh_pages(problem.results * problem.dtype.itemsize),
         "tap": problem.num_taps,
-        "product": vectors * depth * met.products,
-        "fetch": sources * walks * met.fetches,
-        "block": vectors * depth * met.blocks,
-        "pixel": sources * source + vectors * result,
+        "product": chosen.vectors * depth * met.products,
+        "fetch": fetches,
+        "far": fetches if chosen.walked * problem.dtype.itemsize * source > SECOND_LEVEL else 0,
+        "block": chosen.vectors * depth * met.blocks,
+        "map": chosen.maps,
+        "pixel": chosen.sources * source + chosen.vectors * result,
     }
+
+
+class DirectLanes(NamedTuple):
+    """What the engine "direct" does where lanes hold results, units or samples: csrc/core/direct_maps.h.
+
+    Attributes:
+        vectors: Of results, for one pixel of all maps.
+        sources: Of source, for one pixel of all maps.
+        walks: How often it walks over the source.
+        walked: Numbers of what it walks over at a time, for one pixel.
+        maps: Vectors of maps that are gathered from neighbouring units and scattered to them.
+    """
+
+    vectors: int
+    sources: float
+    walks: int
+    walked: int
+    maps: int
+
+
+def _direct_lanes(batch: int, groups: int, depth: int, width: int, lanes: int) -> DirectLanes:
+    units, samples = batch * groups, vectors_of(batch, lanes) * groups
+    forms = [
+        DirectLanes(units * vectors_of(width, lanes), units * depth / lanes, vectors_of(width, PAIR * lanes), depth, 0),
+        DirectLanes(samples * width, samples * depth, vectors_of(width, PAIR), lanes * depth, 0),
+    ]
+    if groups > 1:
+        gathered = vectors_of(units, lanes)
+        maps = gathered * (depth + width)
+        forms.insert(1, DirectLanes(gathered * width, gathered * depth, vectors_of(width, PAIR), lanes * depth, maps))
+    return min(forms, key=lambda form: form.vectors)
 
 
 def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> dict[str, float]:
@@ -126,12 +159,15 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
     depth, width = problem.in_channels // groups, problem.out_channels // groups
     folded = [n // step for n, step in zip(lengths, problem.stride, strict=True)]
     source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
-    if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h
+    series = 0.0
+    if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h, where spectra stay in the cache
         maps = vectors_of(batch * groups, lanes)
         products, operands = float(maps * width), 0
         transforms = maps * (source + width * result)
         weights = min(groups // math.gcd(groups, lanes), maps) * width
     else:
+        if rows == 1:
+            series = batch * (problem.in_channels + problem.out_channels) * frequencies / lanes
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
         weights = vectors_of(width, lanes) * depth * groups
@@ -168,6 +204,7 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         "operand": operands * frequencies,
         "tap sum": weights * columns / 2 * (_summed_taps(problem, columns) if rows == 1 else problem.num_taps),
         "spectrum": weights * frequencies * math.log2(rows),
+        "series": series,
         "cast": numbers if in_double else 0,
         "pixel": numbers / lanes,
     }

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs an engine on a problem with random tensors, to see how long it takes."""
+"""Runs an engine on a problem with random tensors, and times it as a layer between other layers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,11 +18,38 @@ from .torch_cost import kernel
 TURNS, SLOW_TURNS = 7, 3
 SLOW, VERY_SLOW = 0.06, 1.0
 
+SWEPT = 48 * 2**20
+"""Bytes that are written before a call is timed: they take the place of its tensors in the caches."""
+
 Clock = Callable[[], float]
+Call = Callable[[], object]
 
 
-def call(engine: Engine, problem: Problem | MixProblem) -> Callable[[], object]:
-    """The engine's operator for ``problem`` with operands drawn once: call it as often as needed."""
+@dataclass(frozen=True)
+class Contestant:
+    """Who takes part in :func:`in_turns`.
+
+    Attributes:
+        call: What is timed, with operands drawn once.
+        small: The same for a single sample or row.
+    """
+
+    call: Call
+    small: Call
+
+
+def engine_contestant(engine: Engine, problem: Problem | MixProblem) -> Contestant:
+    """The engine's operator for ``problem``."""
+    small = replace(problem, rows=1) if isinstance(problem, MixProblem) else replace(problem, batch=1)
+    return Contestant(_engine_call(engine, problem), _engine_call(engine, small))
+
+
+def torch_contestant(problem: Problem) -> Contestant:
+    """torch's own convolution for a problem with the taps of a regular kernel, padded alike and not wrapping around."""
+    return Contestant(_torch_call(problem), _torch_call(replace(problem, batch=1)))
+
+
+def _engine_call(engine: Engine, problem: Problem | MixProblem) -> Call:
     options: Any = {"dtype": problem.dtype, "device": problem.device}
     if isinstance(problem, MixProblem):
         weight = torch.randn(1, problem.rows, problem.packed, **options)
@@ -48,12 +76,7 @@ def call(engine: Engine, problem: Problem | MixProblem) -> Callable[[], object]:
     }[problem.operator]
 
 
-def torch_call(problem: Problem) -> Callable[[], object]:
-    """The same for torch's own convolution.
-
-    Args:
-        problem: With the taps of a regular kernel, padded by as much before as behind and not wrapping around.
-    """
+def _torch_call(problem: Problem) -> Call:
     p, shape = problem, kernel(problem.offsets, problem.ndim)
     assert shape is not None and not p.circular
     options: Any = {"dtype": p.dtype, "device": p.device}
@@ -67,19 +90,31 @@ def torch_call(problem: Problem) -> Callable[[], object]:
     return lambda: torch.ops.aten.convolution_backward(y, x, weight, None, *rest, mask)
 
 
-def in_turns(calls: Sequence[Callable[[], object]], clock: Clock = time.perf_counter) -> list[float]:
-    """The shortest time of each call, in seconds of ``clock``, the calls taking turns after one round that warms up."""
-    least = [_seconds(function, clock) for function in calls]
+def in_turns(contestants: Sequence[Contestant], clock: Clock = time.perf_counter) -> list[float]:
+    """The shortest time of each call, in seconds of ``clock``, the calls taking turns after one round that warms up.
+
+    Each finds what it finds in a training step, between other layers: its code and its plan in the caches, for its
+    small call came just before, and its tensors and workspace no longer.
+    """
+    swept = torch.zeros(SWEPT // 4)
+    least = [_seconds(contestant, swept, clock) for contestant in contestants]
     if max(least) > VERY_SLOW:
         return least
     count = SLOW_TURNS if max(least) > SLOW else TURNS
-    turns = [[_seconds(function, clock) for function in calls] for _ in range(count)]
+    turns = [[_seconds(contestant, swept, clock) for contestant in contestants] for _ in range(count)]
     return [min(times) for times in zip(*turns, strict=True)]
 
 
-def _seconds(function: Callable[[], object], clock: Clock) -> float:
+def _seconds(contestant: Contestant, swept: torch.Tensor, clock: Clock) -> float:
+    swept.neg_()
+    contestant.small()
+    _wait()
     start = clock()
-    function()
+    contestant.call()
+    _wait()
+    return clock() - start
+
+
+def _wait() -> None:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()  # a call there returns before the work is done
-    return clock() - start

@@ -13,7 +13,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ import torch
 
 from dash_kernels.calibrate import Trial, fit, measured
 from dash_kernels.calibrate.trials import DIRECT, FOURIER, OPERATORS
+from dash_kernels.engines.direct import DirectEngine
+from dash_kernels.engines.fourier import FourierEngine
 
 from .timing import geometric_mean
 
@@ -150,32 +152,55 @@ def _products(trial: Trial) -> int:
     return p.batch * p.in_channels * p.out_channels // p.groups * math.prod(p.out_size) * p.num_taps
 
 
-def losses(trials: Sequence[Trial]) -> dict[Trial, float]:
-    """By layer, a trial without operator and times, what its three passes take on the engines that the model expects to
-    be the faster ones, divided by what they take on those that are."""
-    took, best = defaultdict[Trial, float](float), defaultdict[Trial, float](float)
-    for trial in trials:
-        if not trial.fourier:
-            continue  # 3-D
-        fourier, direct = FOURIER.predict(trial.problem), DIRECT.predict(trial.problem)
-        assert fourier is not None and direct is not None
-        layer = replace(trial, operator="", fourier=0.0, direct=0.0, torch=0.0)
-        took[layer] += trial.direct if direct < fourier else trial.fourier
-        best[layer] += min(trial.direct, trial.fourier)
+@dataclass(frozen=True)
+class Weighed:
+    """A pass that both engines compute: what was measured, and milliseconds that are expected of either."""
+
+    trial: Trial
+    fourier: float
+    direct: float
+
+    @property
+    def took(self) -> float:
+        """Milliseconds on the engine that is expected to be the faster one."""
+        return self.trial.direct if self.direct < self.fourier else self.trial.fourier
+
+    @property
+    def best(self) -> float:
+        return min(self.trial.direct, self.trial.fourier)
+
+
+def weighed() -> list[Weighed]:
+    """All passes that were measured last, but for those of three axes."""
+    return [Weighed(trial, _predicted(FOURIER, trial), _predicted(DIRECT, trial)) for trial in read() if trial.fourier]
+
+
+def _predicted(engine: FourierEngine | DirectEngine, trial: Trial) -> float:
+    seconds = engine.predict(trial.problem)
+    assert seconds is not None
+    return 1e3 * seconds
+
+
+def losses(passes: Sequence[Weighed]) -> dict[tuple[object, ...], float]:
+    """By layer, what its three passes take on the engines that are expected to be the faster ones, divided by what they
+    take on those that are."""
+    took, best = defaultdict[tuple[object, ...], float](float), defaultdict[tuple[object, ...], float](float)
+    for one in passes:
+        took[one.trial.layer] += one.took
+        best[one.trial.layer] += one.best
     return {layer: took[layer] / best[layer] for layer in best}
 
 
-def report(trials: Sequence[Trial]) -> str:
-    found = losses(trials)
+def report(passes: Sequence[Weighed]) -> str:
+    found = losses(passes)
+    worst = max(passes, key=lambda one: one.took / one.best)
     lines = [
-        f"{len(found)} layers: the choice takes {geometric_mean(list(found.values())):.3f} times the faster engines' "
-        f"time in geometric mean, above 1.3 in {sum(loss > 1.3 for loss in found.values())}; worst:"
+        f"{len(found)} layers, batch, channels in and out, groups, size, stride, K, D: the choice takes "
+        f"{geometric_mean(list(found.values())):.3f} times the faster engines' time in geometric mean, above 1.3 in "
+        f"{sum(loss > 1.3 for loss in found.values())}; worst:",
+        *(f"  {found[layer]:.2f}: {layer}" for layer in sorted(found, key=lambda layer: -found[layer])[:3]),
+        f"of single passes {worst.took / worst.best:.2f}: {worst.trial.operator}, {worst.trial.layer}",
     ]
-    for layer in sorted(found, key=lambda layer: -found[layer])[:3]:
-        lines.append(
-            f"  {found[layer]:.2f}: {layer.batch}, {layer.in_channels}→{layer.out_channels} in {layer.groups}, "
-            f"{layer.size}, stride {layer.stride}, K={layer.kernel_sizes}, D={layer.dilations}"
-        )
     return "\n".join(lines)
 
 
@@ -186,7 +211,7 @@ def main() -> None:
         for name, constants in fit(read()).items():
             print(name, {thing: float(f"{value:.3g}") for thing, value in constants.items()})
     elif sys.argv[1:] == ["judge"]:
-        print(report(read()))
+        print(report(weighed()))
     else:
         sys.exit(__doc__)
 

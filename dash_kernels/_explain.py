@@ -18,7 +18,7 @@ from ._table import table
 from .conv import EngineConv
 from .engines import MixProblem, Problem, Survey, Weighing, named, resolve, survey
 from .engines.torch_cost import PASSES
-from .engines.trial import engine_contestant, in_turns, torch_contestant
+from .engines.trial import engine_call, in_turns, torch_call
 from .engines.weighing import predict_torch
 from .ops._register import DESCRIBE
 
@@ -92,9 +92,9 @@ def explain(layer: nn.Module, input_shape: Sequence[int], *, measure: bool = Fal
             ``use_engine`` and the environment count, and so do its device, dtype and which parameters need gradients.
         input_shape: Shape of the input. It is taken to need a gradient.
         measure: Also run every engine that can, on random tensors and as many threads as torch uses, and tell the
-            shortest of some calls; of one that takes longer than a second, the first. Each comes after 48 MiB were
-            written, as other layers would: in a loop of its own it may take half as long. The reference may take
-            minutes. Without it nothing is computed.
+            shortest of some calls; of one that takes longer than a second, the first. Before each, 48 MiB of the host's
+            memory are written, as other layers would: in a loop of its own it may take half as long. The reference may
+            take minutes. Without it nothing is computed.
 
     Raises:
         TypeError: ``layer`` is no layer of this package, or ``input_shape`` no sequence of whole numbers.
@@ -191,14 +191,14 @@ def _rows(problem: Problem | MixProblem, wanted: str, measure: bool, weighing: W
     by_torch = weighing is not None and not weighing.engine_is_faster
     rows = []
     for name, refusal in found.reasons.items():
-        measured = in_turns([engine_contestant(named(name), problem)])[0] if measure and refusal is None else None
+        measured = in_turns([engine_call(named(name), problem)])[0] if measure and refusal is None else None
         reason = refusal or (f"{TORCH} computes this layer" if by_torch else _reason(found, name, wanted))
         chosen = name == found.chosen and not by_torch
         rows.append(ExplainRow(stage, name, chosen, reason, problem, found.seconds.get(name), measured))
     if weighing is not None:
         plain = _plain(problem, weighing)
         predicted = None if weighing.torch is None else predict_torch(plain)
-        measured = in_turns([torch_contestant(plain)])[0] if measure else None
+        measured = in_turns([torch_call(plain)])[0] if measure else None
         rows.append(ExplainRow(stage, TORCH, by_torch, _torch_reason(weighing), plain, predicted, measured))
     return rows
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from dash_kernels._load import LOAD
 from dash_kernels.calibrate import Trial, __main__, fit
 from dash_kernels.calibrate.problems import PROBLEMS
 from dash_kernels.calibrate.trials import FOURIER, OPERATORS
-from dash_kernels.engines import calibration, cost
+from dash_kernels.engines import MixProblem, calibration, cost
+from dash_kernels.engines import trial as timing
 from dash_kernels.engines.torch_cost import torch_work
-from dash_kernels.engines.trial import TURNS, Contestant, engine_contestant, in_turns
+from dash_kernels.engines.trial import TimedCall, engine_call
 
 compiled = pytest.mark.skipif(LOAD.error is not None, reason=str(LOAD.error))
 TRUE = {
@@ -79,24 +81,36 @@ def test_the_times_of_a_calibration_determine_every_constant() -> None:
     assert all(done.values()), done
 
 
-def test_what_is_timed_comes_after_a_small_call_and_out_of_the_cache() -> None:
+def test_what_is_timed_comes_after_a_small_call_and_out_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
-    def contestant(name: str) -> Contestant:
-        return Contestant(lambda: calls.append(name), lambda: calls.append(f"small {name}"))
+    def emptied(swept: torch.Tensor) -> None:
+        assert swept.nbytes == timing.SWEPT and swept.device.type == "cpu"
+        calls.append("emptied")
 
+    def timed(name: str) -> TimedCall:
+        return TimedCall(lambda: calls.append(name), lambda: calls.append(f"small {name}"))
+
+    monkeypatch.setattr(timing, "_empty_caches", emptied)
     ticks = itertools.count()
-    seconds = in_turns([contestant("a"), contestant("b")], clock=lambda: 1e-3 * next(ticks))
-    assert calls == ["small a", "a", "small b", "b"] * (1 + TURNS)
+    with torch.device("meta"):
+        seconds = timing.in_turns([timed("a"), timed("b")], clock=lambda: 1e-3 * next(ticks))
+    assert calls == ["emptied", "small a", "a", "emptied", "small b", "b"] * (1 + timing.TURNS)
     assert seconds == pytest.approx([1e-3, 1e-3])
 
 
-def test_a_contestant_is_small_by_one_sample_or_row() -> None:
+@compiled
+def test_a_small_call_is_of_one_sample_or_row() -> None:
     problem = Trial("tap_conv", *PROBLEMS[1]).problem
-    contestant = engine_contestant(FOURIER, problem)
-    large, small = contestant.call(), contestant.small()
-    assert isinstance(large, torch.Tensor) and isinstance(small, torch.Tensor)
-    assert large.shape[1:] == small.shape[1:] and (large.shape[0], small.shape[0]) == (problem.batch, 1)
+    mix = MixProblem("mix_taps", "cpu", torch.float32, 12, 6, 5, 2)
+    for timed, rows in ((engine_call(FOURIER, problem), problem.batch), (engine_call(FOURIER, mix), 12)):
+        large, small = timed.call(), timed.small()
+        assert isinstance(large, torch.Tensor) and isinstance(small, torch.Tensor)
+        assert rows in large.shape
+        assert [n for n in small.shape if n != 1] == [n for n in large.shape if n not in (1, rows)]
+    for few in (replace(problem, batch=1), replace(problem, batch=0), replace(mix, rows=1)):
+        once = engine_call(FOURIER, few)
+        assert once.small is once.call
 
 
 def test_a_file_is_taken_on_the_machine_that_wrote_it(file: Path) -> None:

@@ -16,7 +16,7 @@ from dash_kernels.calibrate import Trial
 from dash_kernels.calibrate.trials import DIRECT, FOURIER
 from dash_kernels.engines import Convolution, Problem, weigh
 from dash_kernels.engines.torch_cost import Kernel, kernel
-from dash_kernels.engines.trial import torch_contestant
+from dash_kernels.engines.trial import torch_call
 from dash_kernels.engines.weighing import predict_torch
 
 OPERATORS = ("tap_conv", "tap_conv_input_grad", "tap_conv_weight_grad")
@@ -54,8 +54,7 @@ def test_the_choice_between_torch_and_engines_is_good_on_recorded_times() -> Non
     layers: dict[object, list[tuple[float, float, float, float]]] = defaultdict(list)
     for row in engine_times.read():
         if row.torch:
-            layer = replace(row, operator="", fourier=0.0, direct=0.0, torch=0.0)
-            layers[layer].append((*chosen(row.problem, row), 1e3 * predict_torch(row.problem), row.torch))
+            layers[row.layer].append((*chosen(row.problem, row), 1e3 * predict_torch(row.problem), row.torch))
     losses = []
     for passes in layers.values():
         assert len(passes) == 3
@@ -79,7 +78,7 @@ def test_every_kind_of_problem_has_a_prediction(
     assert 0 < seconds < math.inf
     assert predict_torch(replace(problem, batch=64)) > seconds
     assert predict_torch(replace(problem, batch=0)) > 0
-    result = torch_contestant(problem).call()
+    result = torch_call(problem).call()
     if operator == "tap_conv":
         assert isinstance(result, torch.Tensor) and tuple(result.shape[2:]) == out
 

@@ -182,9 +182,14 @@ struct Depthwise {
     }
   }
 
+  // Asks for the maps of a pair that is transformed next.
+  void expect(bool strided, const T* data, int64_t pair) const {
+    const Maps<T> maps = side(strided, count_of(pair));
+    expect_rows<T>(planes(maps, data, pair), maps.size[0] * maps.size[1]);
+  }
   // Rows of the maps of a pair, in and out of the worker's spectra. Of `out` there are `multiplier` maps per input map.
   void transform_in(const Workspace& w, const Maps<T>& in, const T* x, int64_t pair, Worker& worker) const {
-    if (pair + 1 < pairs) expect_rows<T>(planes(side(false, count_of(pair + 1)), x, pair + 1), in.size[0] * in.size[1]);
+    if (pair + 1 < pairs) expect(false, x, pair + 1);
     rows_forward<T>(full_cols, planes(in, x, pair), in.all_rows(), T(1), w.in_places.of(in.batch > 1),
                     worker.in_spectrum, worker.row_scratch, nullptr);
   }
@@ -196,9 +201,10 @@ struct Depthwise {
   int64_t multiple_at(int64_t multiple) const { return multiple * problem.out_maps.map; }
   void transform_out(const Workspace& w, const Maps<T>& out, const T* y, int64_t pair, int64_t multiple, T scale,
                      LaneSums<T>* const sums[2], Worker& worker) const {
-    if (pair + 1 < pairs)
-      expect_rows<T>(planes(side(true, count_of(pair + 1)), y + multiple_at(multiple), pair + 1),
-                     out.size[0] * out.size[1]);
+    if (multiple + 1 < multiplier)
+      expect(true, y + multiple_at(multiple + 1), pair);
+    else if (pair + 1 < pairs)
+      expect(true, y, pair + 1);
     rows_forward<T>(out_cols, planes(out, y + multiple_at(multiple), pair), out.all_rows(), scale,
                     w.out_places.of(out.batch > 1), worker.out_spectrum, worker.row_scratch, sums);
   }

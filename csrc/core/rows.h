@@ -94,9 +94,11 @@ struct RowBand {
   int64_t begin, end, width;
 };
 
-// Asks for planes of `pixels` elements that are transformed next, if they are short.
+// Asks for planes of `pixels` elements that are transformed next, if they are short: of longer ones the processor
+// foresees nearly all.
 template <class T>
 inline void expect_rows(const PlanePair<T, const T*>& planes, int64_t pixels) {
+  constexpr int64_t kShort = 256;
   if (pixels > kShort) return;
   prefetch_lanes<false>(planes.first, planes.first_lanes, pixels);
   if (planes.second) prefetch_lanes<false>(planes.second, planes.second_lanes, pixels);

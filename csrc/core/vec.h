@@ -150,9 +150,6 @@ DASH_INLINE void prefetch_lanes(const T* base, const Lanes<T>& lanes, int64_t n)
   }
 }
 
-// Elements of a plane so short that asking for it ahead pays: of longer ones the processor foresees nearly all.
-constexpr int64_t kShort = 768;
-
 // The first `count` of fewer than kLanes numbers, in pieces whose sizes are known.
 template <class T, int kHalf = kLanes<T> / 2>
 DASH_INLINE void store_first(T* to, Vec<T> v, int64_t count, int64_t at = 0) {

@@ -11,7 +11,7 @@ import torch
 from ..engines.direct import DirectEngine
 from ..engines.fourier import FourierEngine
 from ..engines.problem import Problem
-from ..engines.trial import engine_contestant, in_turns, torch_contestant
+from ..engines.trial import engine_call, in_turns, torch_call
 from ..space import SearchSpace
 from ..taps import TapLattice, reaching, same_size
 
@@ -46,6 +46,12 @@ class Trial:
     torch: float = 0.0
 
     @property
+    def layer(self) -> tuple[object, ...]:
+        """What was called but for the operator: the same of all passes of a layer."""
+        channels = self.in_channels, self.out_channels, self.groups
+        return self.batch, *channels, self.size, self.stride, self.kernel_sizes, self.dilations
+
+    @property
     def regular(self) -> bool:
         """Whether there is one candidate, so that torch computes it too."""
         return len(self.kernel_sizes) * len(self.dilations) == 1
@@ -68,9 +74,9 @@ def measured(trial: Trial) -> Trial:
     """The trial with its times. Call it where torch has one thread."""
     problem = trial.problem
     able = [engine for engine in (FOURIER, DIRECT) if engine.can_run(problem) is None]
-    contestants = {engine.name: engine_contestant(engine, problem) for engine in able}
+    calls = {engine.name: engine_call(engine, problem) for engine in able}
     if trial.regular:
-        contestants["torch"] = torch_contestant(problem)
-    seconds = dict(zip(contestants, in_turns(list(contestants.values()), time.process_time), strict=True))
+        calls["torch"] = torch_call(problem)
+    seconds = dict(zip(calls, in_turns(list(calls.values()), time.process_time), strict=True))
     fourier, direct, torchs = (round(1e3 * seconds.get(name, 0.0), 4) for name in ("fourier", "direct", "torch"))
     return replace(trial, fourier=fourier, direct=direct, torch=torchs)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How long an engine is expected to take: counts of what it does, and what one of each takes. Numbers only, no torch.
 
-The times are those of one thread of an AMD EPYC with AVX-512; ``python -m bench.engine_times`` measured them and fits
-them. The choice between engines needs their ratio alone, which neither threads nor the processor's speed change much.
+The times are those of one thread of an AMD EPYC with AVX-512, of calls whose tensors are not in the caches;
+``python -m bench.engine_times`` measured them and fits them. The choice between engines needs their ratio alone, which
+neither threads nor the processor's speed change much.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ..taps import outputs_reached
 from .problem import Problem
@@ -22,9 +22,6 @@ VECTOR_BYTES = 64
 BLOCK = 16
 """Outputs of a row that the direct engine computes at once."""
 
-PAIR = 2
-"""Vectors of results for which it walks over its source at once."""
-
 SHARED = 8
 """Products of the engine "fourier" that share a vector."""
 
@@ -32,7 +29,7 @@ CORRELATED = 4, 2
 """Vectors of outputs and of inputs of which that engine computes all products at once where lanes are samples."""
 
 SECOND_LEVEL = 2**20
-"""Bytes of the second-level cache of a core."""
+"""Bytes of the second-level cache of a core of that processor."""
 
 PAGE, KEPT = 4096, 2**25
 """Bytes of a page, and from how many bytes on glibc gives an array back to the system when it is freed."""
@@ -48,27 +45,27 @@ OCTET_PAIRS = 20
 
 DIRECT: Mapping[str, float] = {
     "call": 19_300,  # workspace, threads, from Python to C++ and back
-    "page": 345,  # of a large result, touched for the first time
-    "tap": 124,  # sorting it into the plan
+    "page": 348,  # of a large result, touched for the first time
+    "tap": 123,  # sorting it into the plan
     "product": 0.294,  # multiply-add of a vector: one a cycle
-    "fetch": 0.392,  # a vector of source pixels that is not in the first-level cache
-    "far": 0.311,  # what it takes longer where it is not in the second-level cache either
-    "block": 3.03,  # beginning the taps of one row for BLOCK outputs
-    "map": 318,  # a vector of maps of neighbouring units, into lanes or out of them: beside its pixels
-    "pixel": 4.82,  # a vector of pixels: into lanes, or out of them
+    "fetch": 0.385,  # a vector of source pixels that is not in the first-level cache
+    "far": 0.212,  # what it takes longer where it is not in the second-level cache either
+    "block": 2.86,  # beginning the taps of one row for BLOCK outputs
+    "map": 317,  # a vector of maps of neighbouring units, into lanes or out of them; of samples' no difference was seen
+    "pixel": 4.85,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 32_900,  # as above, and the plan
+    "call": 33_000,  # as above, and the plan
     "page": 300,
-    "tap": 102,
+    "tap": 101,
     "transform": 0.894,  # a vector of points times log2 of their number: half of its butterfly
     "product": 0.905,  # a complex product of vectors: three multiply-adds
     "operand": 1.97,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.554,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.802,  # a point of the weights' columns, as "transform"
-    "series": 12.4,  # a point of a series' spectrum, written and read: points of a row stand far from each other
+    "tap sum": 0.555,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.801,  # a point of the weights' columns, as "transform"
+    "series": 12.4,  # a vector of points of a series' spectrum, which leaves the cache between rows and products
     "cast": 0.128,  # a number from single to double precision or back
     "pixel": 5.28,  # as above
 }
@@ -113,8 +110,9 @@ def direct_work(problem: Problem) -> dict[str, float]:
     }
 
 
-class DirectLanes(NamedTuple):
-    """What the engine "direct" does where lanes hold results, units or samples: csrc/core/direct_maps.h.
+@dataclass(frozen=True)
+class _Lanes:
+    """What the engine "direct" does where lanes hold results, neighbouring units or samples: csrc/core/direct_maps.h.
 
     Attributes:
         vectors: Of results, for one pixel of all maps.
@@ -128,20 +126,22 @@ class DirectLanes(NamedTuple):
     sources: float
     walks: int
     walked: int
-    maps: int
+    maps: int = 0
 
 
-def _direct_lanes(batch: int, groups: int, depth: int, width: int, lanes: int) -> DirectLanes:
-    units, samples = batch * groups, vectors_of(batch, lanes) * groups
-    forms = [
-        DirectLanes(units * vectors_of(width, lanes), units * depth / lanes, vectors_of(width, PAIR * lanes), depth, 0),
-        DirectLanes(samples * width, samples * depth, vectors_of(width, PAIR), lanes * depth, 0),
-    ]
-    if groups > 1:
-        gathered = vectors_of(units, lanes)
-        maps = gathered * (depth + width)
-        forms.insert(1, DirectLanes(gathered * width, gathered * depth, vectors_of(width, PAIR), lanes * depth, maps))
+def _direct_lanes(batch: int, groups: int, depth: int, width: int, lanes: int) -> _Lanes:
+    units, wide, each = batch * groups, vectors_of(width, lanes), lanes * depth
+    items, full = vectors_of(units, lanes), vectors_of(batch, lanes) * groups
+    results = _Lanes(vectors=units * wide, sources=units * depth / lanes, walks=_walks(wide), walked=depth)
+    neighbours = _Lanes(items * width, items * depth, walks=width, walked=each, maps=items * (depth + width))
+    samples = _Lanes(vectors=full * width, sources=full * depth, walks=_walks(width), walked=each)
+    forms = (results, neighbours, samples) if groups > 1 else (results, samples)
     return min(forms, key=lambda form: form.vectors)
+
+
+def _walks(vectors: int) -> int:
+    """Over the source, for so many vectors of results of an item: in_pairs in csrc/core/direct.h."""
+    return vectors_of(vectors, 2) if vectors % 2 == 0 or vectors > 4 else vectors
 
 
 def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> dict[str, float]:
@@ -159,15 +159,14 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
     depth, width = problem.in_channels // groups, problem.out_channels // groups
     folded = [n // step for n, step in zip(lengths, problem.stride, strict=True)]
     source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
-    series = 0.0
-    if depth == 1 and groups > 1:  # depthwise: csrc/core/depthwise.h, where spectra stay in the cache
+    depthwise = depth == 1 and groups > 1
+    spectra = problem.in_channels * columns / 2 + problem.out_channels * folded[-1] / 2
+    if depthwise:  # csrc/core/depthwise.h
         maps = vectors_of(batch * groups, lanes)
         products, operands = float(maps * width), 0
         transforms = maps * (source + width * result)
         weights = min(groups // math.gcd(groups, lanes), maps) * width
     else:
-        if rows == 1:
-            series = batch * (problem.in_channels + problem.out_channels) * frequencies / lanes
         if problem.operator == "tap_conv_input_grad":
             depth, width, source, result = width, depth, result, source
         weights = vectors_of(width, lanes) * depth * groups
@@ -204,7 +203,7 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         "operand": operands * frequencies,
         "tap sum": weights * columns / 2 * (_summed_taps(problem, columns) if rows == 1 else problem.num_taps),
         "spectrum": weights * frequencies * math.log2(rows),
-        "series": series,
+        "series": batch * spectra / lanes if rows == 1 and not depthwise else 0,
         "cast": numbers if in_double else 0,
         "pixel": numbers / lanes,
     }

@@ -26,11 +26,11 @@ Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """Who takes part in :func:`in_turns`.
+class TimedCall:
+    """What :func:`in_turns` times.
 
     Attributes:
-        call: What is timed, with operands drawn once.
+        call: The call, with operands drawn once.
         small: The same for a single sample or row.
     """
 
@@ -38,15 +38,18 @@ class Contestant:
     small: Call
 
 
-def engine_contestant(engine: Engine, problem: Problem | MixProblem) -> Contestant:
+def engine_call(engine: Engine, problem: Problem | MixProblem) -> TimedCall:
     """The engine's operator for ``problem``."""
-    small = replace(problem, rows=1) if isinstance(problem, MixProblem) else replace(problem, batch=1)
-    return Contestant(_engine_call(engine, problem), _engine_call(engine, small))
+    call = _engine_call(engine, problem)
+    if isinstance(problem, MixProblem):
+        return TimedCall(call, _engine_call(engine, replace(problem, rows=1)) if problem.rows > 1 else call)
+    return TimedCall(call, _engine_call(engine, replace(problem, batch=1)) if problem.batch > 1 else call)
 
 
-def torch_contestant(problem: Problem) -> Contestant:
+def torch_call(problem: Problem) -> TimedCall:
     """torch's own convolution for a problem with the taps of a regular kernel, padded alike and not wrapping around."""
-    return Contestant(_torch_call(problem), _torch_call(replace(problem, batch=1)))
+    call = _torch_call(problem)
+    return TimedCall(call, _torch_call(replace(problem, batch=1)) if problem.batch > 1 else call)
 
 
 def _engine_call(engine: Engine, problem: Problem | MixProblem) -> Call:
@@ -90,29 +93,33 @@ def _torch_call(problem: Problem) -> Call:
     return lambda: torch.ops.aten.convolution_backward(y, x, weight, None, *rest, mask)
 
 
-def in_turns(contestants: Sequence[Contestant], clock: Clock = time.perf_counter) -> list[float]:
+def in_turns(calls: Sequence[TimedCall], clock: Clock = time.perf_counter) -> list[float]:
     """The shortest time of each call, in seconds of ``clock``, the calls taking turns after one round that warms up.
 
-    Each finds what it finds in a training step, between other layers: its code and its plan in the caches, for its
-    small call came just before, and its tensors and workspace no longer.
+    Each takes nearer to what it takes between other layers than in a loop of its own: its small call came just before,
+    so that code and plan are in the caches, and tensors and workspace are not. Of a GPU no cache is emptied.
     """
-    swept = torch.zeros(SWEPT // 4)
-    least = [_seconds(contestant, swept, clock) for contestant in contestants]
+    swept = torch.zeros(SWEPT, dtype=torch.uint8, device="cpu")
+    least = [_seconds(call, swept, clock) for call in calls]
     if max(least) > VERY_SLOW:
         return least
     count = SLOW_TURNS if max(least) > SLOW else TURNS
-    turns = [[_seconds(contestant, swept, clock) for contestant in contestants] for _ in range(count)]
+    turns = [[_seconds(call, swept, clock) for call in calls] for _ in range(count)]
     return [min(times) for times in zip(*turns, strict=True)]
 
 
-def _seconds(contestant: Contestant, swept: torch.Tensor, clock: Clock) -> float:
-    swept.neg_()
-    contestant.small()
+def _seconds(timed: TimedCall, swept: torch.Tensor, clock: Clock) -> float:
+    _empty_caches(swept)
+    timed.small()
     _wait()
     start = clock()
-    contestant.call()
+    timed.call()
     _wait()
     return clock() - start
+
+
+def _empty_caches(swept: torch.Tensor) -> None:
+    swept.add_(1)
 
 
 def _wait() -> None:

@@ -51,7 +51,7 @@ bool small_first(int64_t large, int64_t small) {
   return small % 5 != 0 && large != 12;
 }
 
-// Radices of the passes: as few as can be, for each writes the whole array once, but never one alone from kOnePass on;
+// Radices of the passes: as few as can be, for each writes the whole array once, but never one alone above kOnePass;
 // among those the smallest largest radix, for the large ones run out of registers. Large ones come first.
 std::vector<int64_t> radices(int64_t n) {
   const int64_t most = n <= kOnePass ? n : n - 1;

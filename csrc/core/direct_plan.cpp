@@ -21,19 +21,6 @@ int64_t floor_div(int64_t value, int64_t n) {
   return (value - modulo(value, n)) / n;
 }
 
-void check(ConvOp op, const DirectProblem& problem) {
-  const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
-  if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)
-    fail("groups must divide both channel counts");
-  for (int axis = 0; axis < 3; ++axis) {
-    const int64_t n = problem.in[axis], m = problem.out[axis], s = problem.stride[axis];
-    if (n < 1 || m < 1 || s < 1) fail("sizes and strides must be at least 1");
-    if (n >= kLargest || m >= kLargest || (m > 1 && s >= kLargest)) fail("sizes and strides must be below 2^31");
-    if (op == ConvOp::input_grad && problem.circular && (s > 1 || m != n))
-      fail("the input gradient of a circular convolution takes stride 1 and an output as large as the input");
-  }
-}
-
 }  // namespace
 
 // One axis of a source and its result: pixel q of the result reads source pixel (up ? (q + offset) / stride : stride *
@@ -58,7 +45,7 @@ struct DirectPlan::Axis {
 };
 
 DirectPlan::DirectPlan(ConvOp op, const DirectProblem& problem, const int64_t* offsets) {
-  check(op, problem);
+  check_problem(op, problem);
   const bool up = op == ConvOp::input_grad;
   Axis axes[3];
   for (int axis = 0; axis < 3; ++axis) {
@@ -205,6 +192,25 @@ void DirectPlan::find_rows(const Axis* axes, const std::vector<int64_t>& row_off
       throw std::invalid_argument("there are too many taps for so many rows");
     row_.push_back(static_cast<int64_t>(row_taps_.size()));
   }
+}
+
+void check_problem(ConvOp op, const DirectProblem& problem) {
+  const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
+  if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)
+    fail("groups must divide both channel counts");
+  for (int axis = 0; axis < 3; ++axis) {
+    const int64_t n = problem.in[axis], m = problem.out[axis], s = problem.stride[axis];
+    if (n < 1 || m < 1 || s < 1) fail("sizes and strides must be at least 1");
+    if (n >= kLargest || m >= kLargest || (m > 1 && s >= kLargest)) fail("sizes and strides must be below 2^31");
+    if (op == ConvOp::input_grad && problem.circular && (s > 1 || m != n))
+      fail("the input gradient of a circular convolution takes stride 1 and an output as large as the input");
+  }
+}
+
+int64_t DirectPlan::bytes() const {
+  const auto of = [](const auto& numbers) { return static_cast<int64_t>(numbers.size() * sizeof(numbers[0])); };
+  return of(first_) + of(phase_width_) + of(stored_) + of(shift_) + of(chunk_) + of(row_) + of(at_) + of(span_) +
+         of(chunks_) + of(row_taps_);
 }
 
 void put_axes(const std::vector<int64_t>& sizes, int64_t put[3]) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which taps meet which pixels, worked out once per call: direct sums then visit hardly a tap that reaches nothing.
+// Which taps meet which pixels, worked out once per geometry: direct sums then visit hardly a tap that reaches nothing.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -61,13 +61,18 @@ struct TapTable {
   const RowTaps* row_taps;
 };
 
+// Throws std::invalid_argument with one sentence for problems that make no sense.
+void check_problem(ConvOp op, const DirectProblem& problem);
+
 // The table of one problem, owning what its TapTable points to.
 class DirectPlan {
  public:
-  // `offsets` holds num_taps triples. Throws std::invalid_argument with one sentence for problems that make no sense or
-  // whose table would not fit into memory.
+  // `offsets` holds num_taps triples. Throws std::invalid_argument with one sentence where check_problem does, or where
+  // the table would not fit into memory.
   DirectPlan(ConvOp op, const DirectProblem& problem, const int64_t* offsets);
   const TapTable& table() const { return table_; }
+  // About as many as its table takes.
+  int64_t bytes() const;
 
  private:
   struct Axis;

@@ -29,18 +29,24 @@ struct Mix {
     int64_t candidate, begin, end;
   };
   struct Workspace {
-    Tap* taps;                          // [packed]
-    Run* runs;                          // [packed]
-    int64_t* first_run;                 // [squares + 1]
-    Vec<T>*lattice, *scores, *of_rows;  // one of each per worker
+    Tap* taps;                 // [packed]
+    Run* runs;                 // [packed]
+    int64_t* first_run;        // [squares + 1]
+    Vec<T>*lattice, *of_rows;  // one of each per worker
+    Vec<T>* scores;            // one per piece
   };
+  // The rows are cut into so many pieces, for whoever is free; sums that depend on their order are kept by piece.
+  int64_t pieces(int64_t workers) const {
+    constexpr int64_t kPerWorker = 8;
+    return larger(1, smaller(vectors(), workers == 1 ? 1 : kPerWorker * workers));
+  }
   Workspace make_workspace(Arena& arena, int64_t count) const {
     return {arena.take<Tap>(problem.packed),
             arena.take<Run>(problem.packed),
             arena.take<int64_t>(squares() + 1),
             arena.take<Vec<T>>(count * (problem.lattice + 1)),
             arena.take<Vec<T>>(count * problem.candidates),
-            arena.take<Vec<T>>(count * problem.candidates)};
+            arena.take<Vec<T>>(pieces(count) * problem.candidates)};
   }
 
   Lanes<T> rows(int64_t vector, int64_t stride) const {
@@ -70,13 +76,14 @@ struct Mix {
     return w;
   }
 
-  // body(v, lattice): the lattice vectors of each worker's rows, with a zero behind them.
+  // body(worker, piece, begin, end, lattice), with a worker's lattice vectors and a zero behind them.
   template <class Body>
   void for_rows(const Workspace& w, const Workers& workers, const Body& body) const {
-    parallel_pieces(workers, vectors(), [&](int64_t worker, int64_t begin, int64_t end) {
+    const int64_t count = pieces(workers.count);
+    parallel(workers, count, [&](int64_t worker, int64_t piece) {
       Vec<T>* const lattice = w.lattice + worker * (problem.lattice + 1);
       lattice[problem.lattice] = Vec<T>{};
-      body(worker, begin, end, lattice);
+      body(worker, piece, piece * vectors() / count, (piece + 1) * vectors() / count, lattice);
     });
   }
 
@@ -102,7 +109,7 @@ struct Mix {
 
   void mix_taps(const T* weight, const T* mixture, T* taps, void* buffer, const Workers& workers) const {
     const Workspace w = prepared(mixture, buffer, workers);
-    for_rows(w, workers, [&](int64_t, int64_t begin, int64_t end, Vec<T>* lattice) {
+    for_rows(w, workers, [&](int64_t, int64_t, int64_t begin, int64_t end, Vec<T>* lattice) {
       for (int64_t v = begin; v < end; ++v) {
         for (int64_t t = 0; t < problem.lattice; ++t)
           lattice[t] = Vec<T>{};
@@ -136,13 +143,13 @@ struct Mix {
       adjoints<true, false>(w, gradient, weight, of_weight, workers);
     else
       adjoints<false, true>(w, gradient, weight, of_weight, workers);
-    if (of_mixture) total(w, larger(1, smaller(workers.count, vectors())), of_mixture);
+    if (of_mixture) total(w, pieces(workers.count), of_mixture);
   }
 
   template <bool kWeight, bool kMixture>
   void adjoints(const Workspace& w, const T* gradient, const T* weight, T* of_weight, const Workers& workers) const {
-    for_rows(w, workers, [&](int64_t worker, int64_t begin, int64_t end, Vec<T>* lattice) {
-      Vec<T>* const scores = w.scores + worker * problem.candidates;
+    for_rows(w, workers, [&](int64_t worker, int64_t piece, int64_t begin, int64_t end, Vec<T>* lattice) {
+      Vec<T>* const scores = w.scores + piece * problem.candidates;
       Vec<T>* const of_rows = w.of_rows + worker * problem.candidates;
       for (int64_t m = 0; m < problem.candidates; ++m)
         scores[m] = of_rows[m] = Vec<T>{};
@@ -180,12 +187,12 @@ struct Mix {
       of_rows[m] = Vec<T>{};
     }
   }
-  void total(const Workspace& w, int64_t workers, T* of_mixture) const {
+  void total(const Workspace& w, int64_t count, T* of_mixture) const {
     for (int64_t m = 0; m < problem.candidates; ++m) {
       double sum = 0;
-      for (int64_t worker = 0; worker < workers; ++worker)
+      for (int64_t piece = 0; piece < count; ++piece)
         for (int l = 0; l < kLanes<T>; ++l)
-          sum += w.scores[worker * problem.candidates + m][l];
+          sum += w.scores[piece * problem.candidates + m][l];
       of_mixture[m] = static_cast<T>(sum);
     }
   }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The operators of the direct sums. Like those of ops_cpu.cpp they check, find memory and threads, and have no
+// The operators of the direct sums. Like those of ops_fourier.cpp they check, find memory and threads, and have no
 // autograd.
+#include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "../core/direct_plan.h"
+#include "../core/memo.h"
 #include "convolution.h"
 #include "tensors.h"
 #include "workspace.h"
@@ -31,16 +34,32 @@ struct DirectCall {
     put_axes(stride, problem.stride);
     lay_out(problem, problem.in[0] * problem.in[1] * problem.in[2], problem.out[0] * problem.out[1] * problem.out[2],
             last);
+    check_problem(which, problem);
     offsets = offset_triples(flat_offsets, axes);
   }
 
+  std::shared_ptr<const DirectPlan> plan() const {
+    static Memo<DirectPlan>* const memo = new Memo<DirectPlan>;  // never destroyed: threads may outlive it
+    constexpr int64_t kLarge = int64_t{1} << 18;
+    Ints key;
+    key.reserve(offsets.size() + 11);
+    key.push_back(static_cast<int64_t>(which));
+    key.push_back(problem.circular);
+    for (const int64_t* axes : {problem.in, problem.out, problem.stride})
+      key.insert(key.end(), axes, axes + 3);
+    key.insert(key.end(), offsets.begin(), offsets.end());
+    return memo->get(
+        std::move(key), [&] { return std::make_shared<const DirectPlan>(which, problem, offsets.data()); },
+        [&](const DirectPlan& made) { return made.bytes() <= kLarge; });
+  }
+
   void run(const ConvTensors& tensors) const {
-    const DirectPlan plan(which, problem, offsets.data());
+    const std::shared_ptr<const DirectPlan> made = plan();
     run_convolution(
         op, tensors,
-        [&](const auto& table, int64_t count) { return table.direct_workspace(which, problem, plan.table(), count); },
+        [&](const auto& table, int64_t count) { return table.direct_workspace(which, problem, made->table(), count); },
         [&](const auto& table, const auto& operands, void* workspace, const Workers& workers) {
-          table.direct_convolve(which, problem, plan.table(), operands, workspace, workers);
+          table.direct_convolve(which, problem, made->table(), operands, workspace, workers);
         });
   }
 };

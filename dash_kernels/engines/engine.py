@@ -112,3 +112,43 @@ class Engine(ABC):
     ) -> tuple[Tensor, Tensor]:
         """:meth:`gather_taps` and :meth:`mixture_grad`, for engines that are faster at both together."""
         return self.gather_taps(grad, mixture, index, counts), self.mixture_grad(grad, weight, index, counts)
+
+    def mixed_conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        mixture: Tensor,
+        index: Sequence[int],
+        counts: Sequence[int],
+        offsets: Sequence[int],
+        out_size: Sequence[int],
+        stride: Sequence[int],
+        groups: int,
+        circular: bool,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`tap_conv` with mixed taps, and these taps, for engines that are faster at both together."""
+        taps = self.mix_taps(weight, mixture, index, counts, len(offsets) // len(stride))
+        return self.tap_conv(x, taps, offsets, out_size, stride, groups, circular, bias), taps
+
+    def mixed_conv_grads(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mixture: Tensor,
+        index: Sequence[int],
+        counts: Sequence[int],
+        offsets: Sequence[int],
+        stride: Sequence[int],
+        groups: int,
+        circular: bool,
+        bias: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The gradients of x, weight, mixture and, if asked for, of a bias: :meth:`tap_conv_grads`, :meth:`mix_grads`.
+
+        That of x comes in the memory format of x.
+        """
+        of_x, of_taps, of_bias = self.tap_conv_grads(grad, taps, x, offsets, stride, groups, circular, bias)
+        return of_x, *self.mix_grads(of_taps, weight, mixture, index, counts), of_bias

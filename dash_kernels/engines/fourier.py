@@ -15,7 +15,7 @@ from ..formats import in_format_of, memory_format
 from ..taps import fast_length, is_smooth, transform_length
 from . import cost
 from .calibration import constants
-from .compiled import CompiledEngine, Ints, convolve, convolve_tuple
+from .compiled import CompiledEngine, Ints, compiled_tuple, convolve, convolve_tuple
 from .numbers import Interned, numbers
 from .problem import MixProblem, Problem
 from .rounding import in_double, share_reached
@@ -49,6 +49,11 @@ class Plan:
     def in_double(self, dtype: torch.dtype, results: int) -> bool:
         """Whether single precision would round so many results too much."""
         return in_double(dtype, self.reach, results)
+
+    @functools.cached_property
+    def is_whole(self) -> bool:
+        """Whether the compiled operators take maps as they are, and give them as wanted: in the same memory format."""
+        return self.wrapped is None and max(self.keep) == 1
 
 
 @functools.lru_cache(maxsize=1024)
@@ -133,7 +138,8 @@ class FourierEngine(CompiledEngine):
         how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
         in_double = how.in_double(x.dtype, x.shape[0] * taps.shape[0] * math.prod(out_size))
         rest = (how.taps.tensor, how.out, how.stride, how.lengths, groups, how.circular, bias)
-        return in_format_of(x, _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how))
+        y = _thin(convolve("fourier_tap_conv", in_double, _wrap(x, how), taps, *rest), how)
+        return y if how.is_whole else in_format_of(x, y)
 
     def tap_conv_input_grad(
         self, grad: Tensor, taps: Tensor, offsets: Ints, input_size: Ints, stride: Ints, groups: int, circular: bool
@@ -143,7 +149,7 @@ class FourierEngine(CompiledEngine):
         in_double = how.in_double(grad.dtype, grad.shape[0] * taps.shape[1] * groups * math.prod(input_size))
         rest = (how.taps.tensor, size, how.stride, how.lengths, groups, how.circular)
         wide = convolve("fourier_tap_conv_input_grad", in_double, _spread(grad, how), taps, *rest)
-        return in_format_of(grad, _unwrap(wide, how, input_size))
+        return wide if how.is_whole else in_format_of(grad, _unwrap(wide, how, input_size))
 
     def tap_conv_weight_grad(
         self, grad: Tensor, x: Tensor, offsets: Ints, stride: Ints, groups: int, circular: bool
@@ -177,7 +183,57 @@ class FourierEngine(CompiledEngine):
         wide, of_taps, of_bias = convolve_tuple(
             "fourier_tap_conv_grads", in_double, _spread(grad, how), taps, _wrap(x, how), *rest
         )
-        return in_format_of(x, _unwrap(wide, how, size)), of_taps, of_bias if bias else None
+        of_x = wide if how.is_whole else in_format_of(x, _unwrap(wide, how, size))
+        return of_x, of_taps, of_bias if bias else None
+
+    def mixed_conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        mixture: Tensor,
+        index: Ints,
+        counts: Ints,
+        offsets: Ints,
+        out_size: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(out_size), tuple(stride), circular)
+        results = x.shape[0] * weight.shape[0] * math.prod(out_size)
+        if not how.is_whole or not results or how.in_double(x.dtype, results):
+            rest = (offsets, out_size, stride, groups, circular, bias)
+            return super().mixed_conv(x, weight, mixture, index, counts, *rest)
+        mixed = (weight, mixture, numbers(index).tensor, counts)
+        call = (how.taps.tensor, how.out, how.stride, how.lengths, groups, how.circular, bias)
+        y, taps = compiled_tuple("fourier_mixed_conv")(x, *mixed, *call)
+        return y, taps
+
+    def mixed_conv_grads(
+        self,
+        grad: Tensor,
+        taps: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mixture: Tensor,
+        index: Ints,
+        counts: Ints,
+        offsets: Ints,
+        stride: Ints,
+        groups: int,
+        circular: bool,
+        bias: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        how = plan(numbers(offsets), tuple(x.shape[2:]), tuple(grad.shape[2:]), tuple(stride), circular)
+        results = min(x.numel(), taps.numel())
+        if not how.is_whole or not results or how.in_double(x.dtype, results):
+            rest = (offsets, stride, groups, circular, bias)
+            return super().mixed_conv_grads(grad, taps, x, weight, mixture, index, counts, *rest)
+        mixed = (weight, mixture, numbers(index).tensor, counts)
+        call = (how.taps.tensor, how.stride, how.lengths, groups, how.circular)
+        of_x, of_weight, of_mixture, of_bias = compiled_tuple("fourier_mixed_conv_grads")(grad, taps, x, *mixed, *call)
+        return of_x, of_weight, of_mixture, of_bias if bias else None
 
 
 def _weight_grad(

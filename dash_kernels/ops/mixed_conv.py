@@ -84,8 +84,13 @@ def mixed_conv(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, 
 
 def _forward(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> tuple[Tensor, Tensor]:
     """The result, and the mixed taps."""
-    taps = layer.compute("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
-    return layer.compute("tap_conv", x, taps, layer.offsets, layer.out_size, *layer.rest, bias), taps
+    geometry = layer.offsets, layer.out_size, *layer.rest, bias
+    mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
+    engine = layer.engine_of("tap_conv", x, weight, *geometry)  # it asks for channels, and taps have those of weights
+    if engine is mixing:
+        return engine.mixed_conv(x, weight, mixture, *layer.candidates, *geometry)
+    taps = mixing.mix_taps(weight, mixture, *layer.candidates, layer.lattice_size)
+    return engine.tap_conv(x, taps, *geometry), taps
 
 
 class _MixedConv(torch.autograd.Function):
@@ -105,12 +110,36 @@ class _MixedConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        differentiate = _numbers if plain(grad) else _graph
-        grad_x, *others = differentiate(ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors)
+        operands = ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors
+        numbers = plain(grad)
+        together = _together(*operands) if numbers else None
+        if together is not None:
+            return *together, None
+        grad_x, *others = (_numbers if numbers else _graph)(*operands)
         return None if grad_x is None else in_format(grad_x, ctx.format), *others, None
 
 
 Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+
+
+def _together(
+    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
+) -> Grads | None:
+    """All gradients, that of x in its memory format, where they are wanted and one engine computes them."""
+    *of_operands, of_bias, _ = needed
+    if not all(of_operands):
+        return None
+    engine = layer.engine_of("tap_conv_weight_grad", grad, x, layer.offsets, *layer.rest)
+    # taps and their gradient describe the same problem
+    others = (
+        layer.engine_of("tap_conv_input_grad", *layer.input_grad(grad, taps)),
+        layer.engine_of("gather_taps", taps, mixture, *layer.candidates),
+        layer.engine_of("mixture_grad", taps, weight, *layer.candidates),
+    )
+    if any(other is not engine for other in others):
+        return None
+    operands = grad, taps, x, weight, mixture
+    return engine.mixed_conv_grads(*operands, *layer.candidates, layer.offsets, *layer.rest, of_bias)
 
 
 def _numbers(

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The operators that mix packed candidate kernels and pass gradients back. Like those of ops_fourier.cpp they have no
+// autograd.
+#include <tuple>
+#include <type_traits>
+
+#include "mixing.h"
+
+namespace dash {
+namespace {
+
+constexpr int64_t kCheap = 4;  // so many numbers are mixed while one is convolved
+
+// body(table, left, right, workspace, workers), with pointers to contiguous operands.
+template <class Run>
+void run(const MixCall& call, const Tensor& a, const Tensor& b, const Run& body) {
+  const Tensor left = made_contiguous(a), right = made_contiguous(b);
+  const int64_t count = worker_count(call.problem.rows * call.problem.packed / kCheap);
+  dispatch(call.op, left, right, [&](auto type) {
+    using T = decltype(type);
+    const KernelTable<T>& table = kernels<T>(isa_in_use());
+    const Workspace workspace(static_cast<size_t>(table.mix_workspace(call.problem, count)));
+    with_workers(count, [&](const Workers& workers) {
+      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), workspace.data(), workers);
+    });
+  });
+}
+
+template <class T>
+std::decay_t<T>* out(const Tensor& tensor) {
+  return tensor.mutable_data_ptr<std::decay_t<T>>();
+}
+
+Tensor mix_taps(Tensor weight, Tensor mixture, Tensor index, Ints counts, int64_t lattice_size) {
+  STD_TORCH_CHECK(weight.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
+                  "cpu_mix_taps: weight must be 3-D and mixture 1-D with one entry per candidate");
+  const MixCall call("cpu_mix_taps", weight.size(0) * weight.size(1), weight.size(2), lattice_size, index, counts);
+  const Tensor taps = torch::stable::new_empty(weight, Ints{weight.size(0), weight.size(1), lattice_size});
+  run(call, weight, mixture,
+      [&](const auto& table, const auto* w, const auto* m, void* workspace, const Workers& workers) {
+        table.mix_taps(call.problem, w, m, out<decltype(*m)>(taps), workspace, workers);
+      });
+  return taps;
+}
+
+Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
+  STD_TORCH_CHECK(grad.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
+                  "cpu_gather_taps: grad must be 3-D and mixture 1-D with one entry per candidate");
+  const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
+                     index, counts);
+  const Tensor weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
+  run(call, grad, mixture,
+      [&](const auto& table, const auto* g, const auto* m, void* workspace, const Workers& workers) {
+        table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, workers);
+      });
+  return weight;
+}
+
+Tensor mixture_grad(Tensor grad, Tensor weight, Tensor index, Ints counts) {
+  check_same_rows("cpu_mixture_grad", grad, weight);
+  const MixCall call("cpu_mixture_grad", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
+  const Tensor mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
+  run(call, grad, weight,
+      [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
+        table.mix_grads(call.problem, g, w, nullptr, nullptr, out<decltype(*w)>(mixture), workspace, workers);
+      });
+  return mixture;
+}
+
+// gather_taps and mixture_grad in one pass over weights and gradients.
+std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, Ints counts) {
+  check_same_rows("cpu_mix_grads", grad, weight);
+  STD_TORCH_CHECK(mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
+                  "cpu_mix_grads: mixture must be 1-D with one entry per candidate");
+  check_alike("cpu_mix_grads", grad, mixture);
+  const MixCall call("cpu_mix_grads", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
+  const Tensor shares = made_contiguous(mixture);
+  const Tensor of_weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
+  const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
+  run(call, grad, weight,
+      [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
+        using T = std::decay_t<decltype(*w)>;
+        table.mix_grads(call.problem, g, w, shares.const_data_ptr<T>(), out<T>(of_weight), out<T>(of_mixture),
+                        workspace, workers);
+      });
+  return {of_weight, of_mixture};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
+  m.def("cpu_mix_taps(Tensor weight, Tensor mixture, Tensor index, int[] counts, int lattice_size) -> Tensor");
+  m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
+  m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
+  m.def("cpu_mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, int[] counts) -> (Tensor, Tensor)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
+  m.impl("cpu_mix_taps", TORCH_BOX(&mix_taps));
+  m.impl("cpu_gather_taps", TORCH_BOX(&gather_taps));
+  m.impl("cpu_mixture_grad", TORCH_BOX(&mixture_grad));
+  m.impl("cpu_mix_grads", TORCH_BOX(&mix_grads));
+}
+
+}  // namespace dash

@@ -187,11 +187,11 @@ struct DenseWeightGrad : WeightSides<T> {
   }
 
   int64_t runs() const { return ceil_div(in().units(), run_units); }
-  // The runs in the order in which pieces take them. Those of a map's ends cost half as much as others and stand side
-  // by side, or one thread of two would have a ninth more to do than the other on 16 rows, a fourth on 8.
+  // The runs in the order in which pieces take them. Those of the ends cost half as much as others and stand side by
+  // side, or one thread of two would have a ninth more to do than the other on 16 rows, a fourth on 8.
   Run run_at(int64_t i) const {
-    if (of_vectors.series) return in().run(i * run_units, run_units);
-    return in().run(i == 0 ? 0 : i == 1 ? runs() - 1 : i - 1, 1);
+    const int64_t index = i == 0 ? 0 : i == 1 ? runs() - 1 : i - 1;
+    return in().run(index * run_units, run_units);
   }
   // In samples of pairs at one frequency.
   int64_t cost_of(const Run& run) const {

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from . import space as spaces
+from .softmax import HALF
 from .space import SearchSpace
 from .taps import FARTHEST, TapLattice
 
-HALF = (torch.float16, torch.bfloat16)
 COMPUTED = (torch.float32, torch.float64)
 DTYPES = HALF + COMPUTED
 

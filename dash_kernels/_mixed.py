@@ -14,6 +14,7 @@ from . import functional
 from .conv import AnyConv
 from .engines import ENGINES, resolve
 from .export import candidate_conv, same_padding, summed_conv
+from .softmax import Softmax
 from .space import Candidate, SearchSpace, shared
 
 MIXTURES = ("gumbel", "softmax")
@@ -147,7 +148,7 @@ class MixedConvNd(nn.Module):
 
     def mixture_weights(self) -> Tensor:
         """``softmax(alpha / temperature)``, ``(len(candidates),)``: the mixture without noise."""
-        return self._softmax(noisy=False)
+        return Softmax(self.temperature).mixture(self.alpha)
 
     def winner(self) -> int:
         """The index of the candidate with the largest logit, the first of them on a tie.
@@ -181,22 +182,27 @@ class MixedConvNd(nn.Module):
                 f"input has shape {tuple(x.shape)}: {type(self).__name__} takes (batch, {self.in_channels}, *n) or "
                 f"({self.in_channels}, *n) with n of {self.ndim} axes."
             )
+        softmax = None
         if mixture is None:
+            mixture = self.alpha
             noisy = self.training and self.mixture == "gumbel"
-            mixture = self._softmax(noisy) if noisy else self.mixture_weights()
+            softmax = Softmax.drawn(self.temperature, mixture) if noisy else Softmax(self.temperature)
+        else:
+            mixture = check.tensor("mixture", mixture)
         batched = x.dim() == self.ndim + 2
-        y = functional.mixed_conv(
+        y = functional.searched_conv(
             x if batched else x.unsqueeze(0),
             self.weight,
             mixture,
+            softmax,
             self.space,
             self.bias,
             self.stride,
             self.groups,
             self.padding_mode,
             self.engine,
-            causal=self.causal,
-            ndim=self.ndim,
+            self.causal,
+            self.ndim,
         )
         return y if batched else y.squeeze(0)
 
@@ -255,18 +261,6 @@ class MixedConvNd(nn.Module):
             engine += f" ({', '.join(e.name for e in ENGINES if e.available(device) is None)})"
         return ", ".join([*parts, f"engine={engine}"])
 
-    def _softmax(self, noisy: bool) -> Tensor:
-        alpha = self.alpha
-        logits = _wide(alpha)
-        if noisy:
-            # -log of an exponential variate is a Gumbel variate; one of exactly 0 would make the noise infinite
-            exponential = torch.empty_like(logits, requires_grad=False).exponential_()
-            logits = logits - exponential.clamp_min_(torch.finfo(logits.dtype).tiny).log_()
-        if self.temperature != 1:
-            logits = logits / self.temperature
-        mixture = torch.softmax(logits, dim=0)
-        return mixture if mixture.dtype == alpha.dtype else mixture.to(alpha.dtype)
-
     def _checked(self, i: SupportsIndex) -> int:
         try:
             number = -1 if isinstance(i, bool) else operator.index(i)
@@ -275,11 +269,6 @@ class MixedConvNd(nn.Module):
         if not 0 <= number < len(self.candidates):
             raise ValueError(f"there is no candidate {i!r}: the layer has candidates 0 to {len(self.candidates) - 1}.")
         return number
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """Half precision is too coarse for noise and softmax."""
-    return tensor.float() if tensor.dtype in check.HALF else tensor
 
 
 def _volume(candidate: Candidate) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from . import _arguments as check
 from . import ops
 from .engines import resolve
+from .softmax import Softmax
 from .space import SearchSpace
 from .taps import reaching, same_size
 
@@ -79,27 +80,50 @@ def mixed_conv(
         >>> mixed_conv(x, weight, torch.full((4,), 0.25), space).shape
         torch.Size([8, 16, 28, 28])
     """
-    x, weight, mixture = check.tensor("input", x), check.tensor("weight", weight), check.tensor("mixture", mixture)
-    if weight.dim() != 3:
-        raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
+    mixture = check.tensor("mixture", mixture)
     if not isinstance(space, SearchSpace):
         raise TypeError(f"space is a {type(space).__name__}: give a dash_kernels.SearchSpace.")
+    rest = (space, bias, stride, groups, padding_mode, engine, causal, ndim)
+    return searched_conv(x, weight, mixture, None, *rest)
+
+
+def searched_conv(
+    x: Tensor,
+    weight: Tensor,
+    mixture: Tensor,
+    softmax: Softmax | None,
+    space: SearchSpace,
+    bias: Tensor | None,
+    stride: int | Sequence[int],
+    groups: int,
+    padding_mode: str,
+    engine: str,
+    causal: bool,
+    ndim: int | None,
+) -> Tensor:
+    """:func:`mixed_conv`; with a softmax, of the mixture that it makes of logits, given in place of ``mixture``."""
+    x, weight = check.tensor("input", x), check.tensor("weight", weight)
+    if weight.dim() != 3:
+        raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
     bias = None if bias is None else check.tensor("bias", bias)
     groups = check.whole("groups", groups, 1)
     ndim = check.pixel_axes(space, x, weight, groups, None) if ndim is None else check.whole("ndim", ndim, 1)
     steps = check.per_axis("stride", stride, ndim)
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
-    name, batched = _in_force(engine), x.dim() == ndim + 2
+    batched = x.dim() == ndim + 2
     operands = (x, weight, mixture) if bias is None else (x, weight, mixture, bias)
     if ops.eager(*operands):
         kinds = tuple([(operand.shape, operand.dtype, operand.device) for operand in operands])
         mode = torch.are_deterministic_algorithms_enabled()
-        layer, before, after = _layer(kinds, space, steps, groups, causal, padding_mode, name, mode)
+        layer, before, after = _layer(kinds, space, steps, groups, causal, padding_mode, resolve(engine), mode)
         returned = x.dtype
         x, weight, bias = _computed(x, weight, bias, ndim)
-        y = ops.mixed_conv(_padded(x, before, after, padding_mode), weight, _cast(mixture, weight.dtype), bias, layer)
+        x, mixture = _padded(x, before, after, padding_mode), _cast(mixture, weight.dtype)
+        y = ops.mixed_conv(x, weight, mixture, bias, layer, softmax)
     else:
+        name = _in_force(engine)
+        mixture = mixture if softmax is None else softmax.mixture(mixture)
         x, weight, bias = _autocast(x, weight, bias)
         _check(x, weight, mixture, bias, space, groups, ndim)
         returned = x.dtype

@@ -67,12 +67,12 @@ def test_it_computes_what_the_operators_compute(needed: tuple[bool, ...], mode: 
 def test_it_keeps_what_some_gradient_needs(needed: tuple[bool, ...]) -> None:
     """Taps serve the gradient of x; weight and mixture each other's, and where x needs one, its derivatives in them."""
     operands = leaves(needed)
-    x, weight, mixture, taps = layer(*operands, "reference").grad_fn.saved_tensors  # type: ignore[union-attr]
+    x, weight, mixture, taps, logits = layer(*operands, "reference").grad_fn.saved_tensors  # type: ignore[union-attr]
     of_x, of_weight, of_mixture, _ = needed
     assert (x is not None) == (of_weight or of_mixture)
     assert (weight is not None) == (of_mixture or (of_x and of_weight))
     assert (mixture is not None) == (of_weight or (of_x and of_mixture))
-    assert (taps is not None) == of_x
+    assert (taps is not None) == of_x and logits is None
 
 
 def test_without_gradients_there_is_no_node(engine: str) -> None:

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The operators that mix packed candidate kernels and pass gradients back. Like those of ops_fourier.cpp they have no
-// autograd.
+// The operators that make a mixture of logits, mix packed candidate kernels, and pass gradients back. Like those of
+// ops_fourier.cpp they have no autograd.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include "mixing.h"
 
@@ -86,6 +91,51 @@ std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture,
   return {of_weight, of_mixture};
 }
 
+// softmax((logits - log(noise)) / temperature), in double precision; noise of 0 counts as the least number above it.
+Tensor mixture(Tensor logits, std::optional<Tensor> noise, double temperature) {
+  constexpr const char* kName = "cpu_mixture";
+  STD_TORCH_CHECK(logits.dim() == 1 && (!noise || (noise->dim() == 1 && noise->size(0) == logits.size(0))), kName,
+                  ": logits and noise must be 1-D and of one length");
+  const Tensor from = made_contiguous(logits), with = noise ? made_contiguous(*noise) : from;
+  const Tensor result = torch::stable::new_empty(from, Ints{from.size(0)});
+  dispatch(kName, from, with, [&](auto type) {
+    using T = decltype(type);
+    const int64_t count = from.size(0);
+    std::vector<double> score(from.const_data_ptr<T>(), from.const_data_ptr<T>() + count);
+    double most = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      double& own = score[static_cast<size_t>(i)];
+      if (noise) own -= std::log(std::max<double>(with.const_data_ptr<T>()[i], std::numeric_limits<T>::min()));
+      own /= temperature;
+      most = std::max(most, own);
+    }
+    for (double& own : score)
+      sum += own = std::exp(own - most);
+    for (int64_t i = 0; i < count; ++i)
+      result.mutable_data_ptr<T>()[i] = static_cast<T>(score[static_cast<size_t>(i)] / sum);
+  });
+  return result;
+}
+
+// The gradient of its logits.
+Tensor logits_grad(Tensor grad, Tensor mixture, double temperature) {
+  constexpr const char* kName = "cpu_logits_grad";
+  STD_TORCH_CHECK(grad.dim() == 1 && mixture.dim() == 1 && grad.size(0) == mixture.size(0), kName,
+                  ": grad and mixture must be 1-D and of one length");
+  const Tensor left = made_contiguous(grad), right = made_contiguous(mixture);
+  const Tensor result = torch::stable::new_empty(left, Ints{left.size(0)});
+  dispatch(kName, left, right, [&](auto type) {
+    using T = decltype(type);
+    const T *const g = left.const_data_ptr<T>(), *const m = right.const_data_ptr<T>();
+    double mean = 0;
+    for (int64_t i = 0; i < left.size(0); ++i)
+      mean += static_cast<double>(g[i]) * m[i];
+    for (int64_t i = 0; i < left.size(0); ++i)
+      result.mutable_data_ptr<T>()[i] = static_cast<T>(m[i] * (g[i] - mean) / temperature);
+  });
+  return result;
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
@@ -93,6 +143,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(dash_kernels, m) {
   m.def("cpu_gather_taps(Tensor grad, Tensor mixture, Tensor index, int[] counts) -> Tensor");
   m.def("cpu_mixture_grad(Tensor grad, Tensor weight, Tensor index, int[] counts) -> Tensor");
   m.def("cpu_mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, int[] counts) -> (Tensor, Tensor)");
+  m.def("cpu_mixture(Tensor logits, Tensor? noise, float temperature) -> Tensor");
+  m.def("cpu_logits_grad(Tensor grad, Tensor mixture, float temperature) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
@@ -100,6 +152,8 @@ STABLE_TORCH_LIBRARY_IMPL(dash_kernels, CPU, m) {
   m.impl("cpu_gather_taps", TORCH_BOX(&gather_taps));
   m.impl("cpu_mixture_grad", TORCH_BOX(&mixture_grad));
   m.impl("cpu_mix_grads", TORCH_BOX(&mix_grads));
+  m.impl("cpu_mixture", TORCH_BOX(&mixture));
+  m.impl("cpu_logits_grad", TORCH_BOX(&logits_grad));
 }
 
 }  // namespace dash

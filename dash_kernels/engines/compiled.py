@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .._load import LOAD
+from ..softmax import Softmax
 from .engine import Engine
 from .numbers import numbers
 from .problem import MixProblem, Problem
@@ -30,6 +31,15 @@ class CompiledEngine(Engine):
         if problem.dtype not in (torch.float32, torch.float64):
             return f"it computes float32 and float64, not {problem.dtype}"
         return None
+
+    def mixture(self, logits: Tensor, softmax: Softmax) -> Tensor:
+        noise = softmax.noise
+        if noise is not None and noise.dtype != logits.dtype:
+            noise = noise.to(logits.dtype)
+        return compiled("cpu_mixture")(logits, noise, softmax.temperature)
+
+    def logits_grad(self, grad: Tensor, mixture: Tensor, softmax: Softmax) -> Tensor:
+        return compiled("cpu_logits_grad")(grad, mixture, softmax.temperature)
 
     def mix_taps(self, weight: Tensor, mixture: Tensor, index: Ints, counts: Ints, lattice_size: int) -> Tensor:
         return compiled("cpu_mix_taps")(weight, mixture, numbers(index).tensor, counts, lattice_size)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import reference
 from ..formats import in_format_of
+from ..softmax import Softmax
 from .problem import MixProblem, Problem
 
 
@@ -106,6 +107,14 @@ class Engine(ABC):
     @abstractmethod
     def mixture_grad(self, grad: Tensor, weight: Tensor, index: Sequence[int], counts: Sequence[int]) -> Tensor:
         """See :func:`dash_kernels.reference.mixture_grad`."""
+
+    def mixture(self, logits: Tensor, softmax: Softmax) -> Tensor:
+        """:meth:`dash_kernels.softmax.Softmax.mixture`, for engines that are faster."""
+        return softmax.mixture(logits)
+
+    def logits_grad(self, grad: Tensor, mixture: Tensor, softmax: Softmax) -> Tensor:
+        """:meth:`dash_kernels.softmax.Softmax.logits_grad`, for engines that are faster."""
+        return softmax.logits_grad(grad, mixture)
 
     def mix_grads(
         self, grad: Tensor, weight: Tensor, mixture: Tensor, index: Sequence[int], counts: Sequence[int]

@@ -17,6 +17,7 @@ from ..engines import Engine, numbers
 from ..engines.reference import ReferenceEngine
 from ..formats import in_format, memory_format
 from ..reference import bias_grad
+from ..softmax import Softmax
 from ._choice import remembered
 from ._register import DESCRIBE, plain
 from .mix_taps import gather_taps, mix_taps, mixture_grad
@@ -73,50 +74,80 @@ class Layer:
         return result
 
 
-def mixed_conv(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> Tensor:
-    """y (batch, out, *out_size) of plain tensors in eager mode; see :func:`dash_kernels.functional.mixed_conv`."""
+def mixed_conv(
+    x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
+) -> Tensor:
+    """y (batch, out, *out_size) of plain tensors in eager mode; see :func:`dash_kernels.functional.mixed_conv`.
+
+    With a softmax, ``mixture`` holds the logits that it makes one of.
+    """
     needed = x.requires_grad or weight.requires_grad or mixture.requires_grad
     if torch.is_grad_enabled() and (needed or (bias is not None and bias.requires_grad)):
-        y: Tensor = _MixedConv.apply(x, weight, mixture, bias, layer)  # type: ignore[no-untyped-call]
+        y: Tensor = _MixedConv.apply(x, weight, mixture, bias, layer, softmax)  # type: ignore[no-untyped-call]
         return y
-    return _forward(x, weight, mixture, bias, layer)[0]
+    return _forward(x, weight, mixture, bias, layer, softmax)[0]
 
 
-def _forward(x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> tuple[Tensor, Tensor]:
-    """The result, and the mixed taps."""
+def _forward(
+    x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, the mixed taps, and the mixture."""
     geometry = layer.offsets, layer.out_size, *layer.rest, bias
     mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
     engine = layer.engine_of("tap_conv", x, weight, *geometry)  # it asks for channels, and taps have those of weights
+    if softmax is not None:
+        mixture = mixing.mixture(mixture, softmax)
     if engine is mixing:
-        return engine.mixed_conv(x, weight, mixture, *layer.candidates, *geometry)
+        return *engine.mixed_conv(x, weight, mixture, *layer.candidates, *geometry), mixture
     taps = mixing.mix_taps(weight, mixture, *layer.candidates, layer.lattice_size)
-    return engine.tap_conv(x, taps, *geometry), taps
+    return engine.tap_conv(x, taps, *geometry), taps, mixture
 
 
 class _MixedConv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer) -> Tensor:
-        y, taps = _forward(x, weight, mixture, bias, layer)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        given: Tensor,
+        bias: Tensor | None,
+        layer: Layer,
+        softmax: Softmax | None,
+    ) -> Tensor:
+        y, taps, mixture = _forward(x, weight, given, bias, layer, softmax)
         of_x, of_weight, of_mixture, *_ = ctx.needs_input_grad
-        ctx.layer, ctx.format = layer, memory_format(x)
+        ctx.layer, ctx.format, ctx.softmax = layer, memory_format(x), softmax
+        kept = of_weight or (of_mixture and (of_x or softmax is not None))  # the gradient of logits needs their mixture
         # the taps serve the gradient of x; its own derivatives are those of what the taps are made of
         ctx.save_for_backward(
             x if of_weight or of_mixture else None,
             weight if of_mixture or (of_x and of_weight) else None,
-            mixture if of_weight or (of_x and of_mixture) else None,
+            mixture if kept else None,
             taps if of_x else None,
+            given if kept and softmax is not None else None,
         )
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        operands = ctx.layer, ctx.needs_input_grad, grad, *ctx.saved_tensors
+        layer, softmax, needed = ctx.layer, ctx.softmax, ctx.needs_input_grad
+        x, weight, mixture, taps, logits = ctx.saved_tensors
         numbers = plain(grad)
-        together = _together(*operands) if numbers else None
-        if together is not None:
-            return *together, None
-        grad_x, *others = (_numbers if numbers else _graph)(*operands)
-        return None if grad_x is None else in_format(grad_x, ctx.format), *others, None
+        if logits is not None and not numbers:
+            mixture = softmax.mixture(logits)
+        operands = layer, needed, grad, x, weight, mixture, taps
+        grads = _together(*operands) if numbers else None
+        if grads is None:
+            grad_x, *others = (_numbers if numbers else _graph)(*operands)
+            grads = None if grad_x is None else in_format(grad_x, ctx.format), *others
+        grad_x, grad_weight, grad_mixture, grad_bias = grads
+        if logits is not None and grad_mixture is not None:
+            if numbers:
+                mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
+                grad_mixture = mixing.logits_grad(grad_mixture, mixture, softmax)
+            else:
+                grad_mixture = softmax.logits_grad(grad_mixture, mixture)
+        return grad_x, grad_weight, grad_mixture, grad_bias, None, None
 
 
 Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
@@ -126,7 +157,7 @@ def _together(
     layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
 ) -> Grads | None:
     """All gradients, that of x in its memory format, where they are wanted and one engine computes them."""
-    *of_operands, of_bias, _ = needed
+    *of_operands, of_bias = needed[:4]
     if not all(of_operands):
         return None
     engine = layer.engine_of("tap_conv_weight_grad", grad, x, layer.offsets, *layer.rest)

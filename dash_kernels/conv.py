@@ -16,6 +16,7 @@ from torch.fx.experimental import symbolic_shapes
 from . import _arguments as check
 from . import functional
 from .engines import Convolution, Weighing, resolve, weigh
+from .softmax import HALF
 
 AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -145,7 +146,7 @@ class EngineConv(nn.modules.conv._ConvNd):
             before = after = (0,) * ndim
         return (
             device,
-            torch.float32 if dtype in check.HALF else dtype,  # what an engine computes them in
+            torch.float32 if dtype in HALF else dtype,  # what an engine computes them in
             batch,
             self.in_channels,
             self.out_channels,

@@ -14,7 +14,7 @@ from torch import Tensor
 from . import _arguments as check
 from . import ops
 from .engines import resolve
-from .softmax import Softmax
+from .softmax import HALF, Softmax
 from .space import SearchSpace
 from .taps import reaching, same_size
 
@@ -282,7 +282,7 @@ def _single(value: Tensor) -> Tensor:
 
 def _computed(x: Tensor, weight: Tensor, bias: Tensor | None, ndim: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Operands of one dtype in that which they are computed in, x batched."""
-    if x.dtype in check.HALF:
+    if x.dtype in HALF:
         x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
     return x if x.dim() == ndim + 2 else x.unsqueeze(0), weight, bias
 

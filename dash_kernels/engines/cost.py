@@ -40,34 +40,41 @@ TRANSFORM = 12
 LANE_SUM = 6
 """What summing two vectors' lanes counts a lane beside one multiply-add, where that engine chooses lanes."""
 
+SUMMED_PRODUCT = 3
+"""What a product of a depthwise layer's weight gradient counts beside one that goes on: it is added in memory."""
+
+SHORT = 256
+"""Maps of no more elements end before the processor foresees them."""
+
 OCTET_PAIRS = 20
 """Of more pairs of opposite taps of a series the engine "fourier" sums those for eight frequencies at once."""
 
 DIRECT: Mapping[str, float] = {
-    "call": 19_300,  # workspace, threads, from Python to C++ and back
-    "page": 348,  # of a large result, touched for the first time
-    "tap": 123,  # sorting it into the plan
+    "call": 16_200,  # workspace, threads, from Python to C++ and back
+    "page": 350,  # of a large result, touched for the first time
+    "tap": 57.5,  # finding it in the plan, which is kept
     "product": 0.294,  # multiply-add of a vector: one a cycle
-    "fetch": 0.385,  # a vector of source pixels that is not in the first-level cache
-    "far": 0.212,  # what it takes longer where it is not in the second-level cache either
-    "block": 2.86,  # beginning the taps of one row for BLOCK outputs
-    "map": 317,  # a vector of maps of neighbouring units, into lanes or out of them; of samples' no difference was seen
-    "pixel": 4.85,  # a vector of pixels: into lanes, or out of them
+    "fetch": 0.41,  # a vector of source pixels that is not in the first-level cache
+    "far": 0.234,  # what it takes longer where it is not in the second-level cache either
+    "block": 2.78,  # beginning the taps of one row for BLOCK outputs
+    "map": 390,  # a vector of maps of neighbouring units, into lanes or out of them; of samples' no difference was seen
+    "pixel": 4.91,  # a vector of pixels: into lanes, or out of them
 }
 """Nanoseconds of everything that :func:`direct_work` counts."""
 
 FOURIER: Mapping[str, float] = {
-    "call": 33_000,  # as above, and the plan
-    "page": 300,
-    "tap": 101,
-    "transform": 0.894,  # a vector of points times log2 of their number: half of its butterfly
-    "product": 0.905,  # a complex product of vectors: three multiply-adds
-    "operand": 1.97,  # fetching a complex vector for SHARED of them
-    "tap sum": 0.555,  # one row frequency of one tap of a vector of weights
-    "spectrum": 0.801,  # a point of the weights' columns, as "transform"
-    "series": 12.4,  # a vector of points of a series' spectrum, which leaves the cache between rows and products
-    "cast": 0.128,  # a number from single to double precision or back
-    "pixel": 5.28,  # as above
+    "call": 29_600,  # as above, and the plan
+    "page": 282,
+    "tap": 66.8,
+    "transform": 0.908,  # a vector of points times log2 of their number: half of its butterfly
+    "product": 0.939,  # a complex product of vectors: three multiply-adds
+    "operand": 2.03,  # fetching a complex vector for SHARED of them
+    "tap sum": 0.473,  # one row frequency of one tap of a vector of weights
+    "spectrum": 0.78,  # a point of the weights' columns, as "transform"
+    "series": 16.3,  # a vector of points of a series' spectrum, which leaves the cache between rows and products
+    "cast": 0.143,  # a number from single to double precision or back
+    "map": 268,  # a vector of short maps that is read for a depthwise layer
+    "pixel": 5.33,  # as above
 }
 """Nanoseconds of everything that :func:`fourier_work` counts."""
 
@@ -159,11 +166,16 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
     depth, width = problem.in_channels // groups, problem.out_channels // groups
     folded = [n // step for n, step in zip(lengths, problem.stride, strict=True)]
     source, result = _points(lengths, problem.input_size), _points(folded, problem.out_size)
-    depthwise = depth == 1 and groups > 1
+    depthwise, short_maps = depth == 1 and groups > 1, 0
+    of_weights = problem.operator == "tap_conv_weight_grad"
     spectra = problem.in_channels * columns / 2 + problem.out_channels * folded[-1] / 2
     if depthwise:  # csrc/core/depthwise.h
         maps = vectors_of(batch * groups, lanes)
         products, operands = float(maps * width), 0
+        products *= SUMMED_PRODUCT if of_weights else 1
+        sides = (maps, problem.input_size), (maps * width, problem.out_size)
+        read = {"tap_conv": sides[:1], "tap_conv_input_grad": sides[1:]}.get(problem.operator, sides)
+        short_maps = sum(count for count, size in read if math.prod(size) <= SHORT)
         transforms = maps * (source + width * result)
         weights = min(groups // math.gcd(groups, lanes), maps) * width
     else:
@@ -173,7 +185,6 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         # as in LaneCosts (csrc/core/sides.h) and, for the weights' gradient, in WeightSides; samples go in pairs
         samples, results = 2 * vectors_of(batch, 2 * lanes), vectors_of(width, lanes)
         sources = min(samples * depth, vectors_of(depth, lanes) * batch)
-        of_weights = problem.operator == "tap_conv_weight_grad"
         transform = TRANSFORM // 2 if of_weights and rows == 1 else TRANSFORM
         pairs: float = samples * depth * width
         if of_weights:  # products of two vectors of samples, whose lanes are summed in the end
@@ -205,6 +216,7 @@ def fourier_work(problem: Problem, lengths: Sequence[int], in_double: bool) -> d
         "spectrum": weights * frequencies * math.log2(rows),
         "series": batch * spectra / lanes if rows == 1 and not depthwise else 0,
         "cast": numbers if in_double else 0,
+        "map": short_maps,
         "pixel": numbers / lanes,
     }
 

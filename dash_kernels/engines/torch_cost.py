@@ -24,21 +24,21 @@ FEW = 16
 """With fewer input channels than so many oneDNN reads the image as it is, not in blocks of channels."""
 
 TORCH: Mapping[str, float] = {
-    "call": 34_000,  # dispatcher, descriptors, looking for the compiled primitive
-    "page": 2070,  # of a large array, touched for the first time
-    "pixel": 6.33,  # a vector of pixels: into blocks of channels, or out of them
-    "weight": 58.8,  # a vector of weights: into blocks
-    "forward": 0.246,  # multiply-add of a vector, in blocks
-    "input_grad": 0.261,
-    "weight_grad": 0.315,
-    "depthwise forward": 0.413,  # multiply-add of a vector that holds channels
-    "depthwise input_grad": 0.661,
-    "depthwise weight_grad": 0.801,
-    "depthwise pixel": 6.78,  # beginning the taps of one vector of results
-    "map": 198,  # beginning a product of matrices, for one image and group
-    "column forward": 0.409,  # a number copied into the matrix of what the taps read
-    "column input_grad": 0.488,  # a number added from it
-    "column weight_grad": 0.629,
+    "call": 30_900,  # dispatcher, descriptors, looking for the compiled primitive
+    "page": 2000,  # of a large array, touched for the first time
+    "pixel": 6.47,  # a vector of pixels: into blocks of channels, or out of them
+    "weight": 59.8,  # a vector of weights: into blocks
+    "forward": 0.251,  # multiply-add of a vector, in blocks
+    "input_grad": 0.271,
+    "weight_grad": 0.32,
+    "depthwise forward": 0.451,  # multiply-add of a vector that holds channels
+    "depthwise input_grad": 0.688,
+    "depthwise weight_grad": 0.813,
+    "depthwise pixel": 6.49,  # beginning the taps of one vector of results
+    "map": 218,  # beginning a product of matrices, for one image and group
+    "column forward": 0.429,  # a number copied into the matrix of what the taps read
+    "column input_grad": 0.506,  # a number added from it
+    "column weight_grad": 0.653,
     "matrix": 0.248,  # multiply-add of a vector, in matrices
 }
 """Nanoseconds of everything that :func:`torch_work` counts."""

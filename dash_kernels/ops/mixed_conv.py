@@ -98,7 +98,8 @@ def _forward(
     if softmax is not None:
         mixture = mixing.mixture(mixture, softmax)
     if engine is mixing:
-        return *engine.mixed_conv(x, weight, mixture, *layer.candidates, *geometry), mixture
+        everything = *layer.candidates, *geometry
+        return *engine.mixed_conv(x, weight, mixture, *everything), mixture
     taps = mixing.mix_taps(weight, mixture, *layer.candidates, layer.lattice_size)
     return engine.tap_conv(x, taps, *geometry), taps, mixture
 
@@ -137,10 +138,9 @@ class _MixedConv(torch.autograd.Function):
             mixture = softmax.mixture(logits)
         operands = layer, needed, grad, x, weight, mixture, taps
         grads = _together(*operands) if numbers else None
-        if grads is None:
-            grad_x, *others = (_numbers if numbers else _graph)(*operands)
-            grads = None if grad_x is None else in_format(grad_x, ctx.format), *others
-        grad_x, grad_weight, grad_mixture, grad_bias = grads
+        grad_x, grad_weight, grad_mixture, grad_bias = grads or (_numbers if numbers else _graph)(*operands)
+        if grads is None and grad_x is not None:
+            grad_x = in_format(grad_x, ctx.format)
         if logits is not None and grad_mixture is not None:
             if numbers:
                 mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
@@ -169,8 +169,8 @@ def _together(
     )
     if any(other is not engine for other in others):
         return None
-    operands = grad, taps, x, weight, mixture
-    return engine.mixed_conv_grads(*operands, *layer.candidates, layer.offsets, *layer.rest, of_bias)
+    everything = *layer.candidates, layer.offsets, *layer.rest, of_bias
+    return engine.mixed_conv_grads(grad, taps, x, weight, mixture, *everything)
 
 
 def _numbers(

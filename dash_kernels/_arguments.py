@@ -13,12 +13,9 @@ import torch
 from torch import Tensor
 
 from . import space as spaces
-from .softmax import HALF
+from .dtypes import DTYPES
 from .space import SearchSpace
 from .taps import FARTHEST, TapLattice
-
-COMPUTED = (torch.float32, torch.float64)
-DTYPES = HALF + COMPUTED
 
 
 class Kind(NamedTuple):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from . import _arguments as check
 from . import functional
 from .conv import AnyConv
+from .dtypes import DTYPES
 from .engines import ENGINES, resolve
 from .export import candidate_conv, same_padding, summed_conv
 from .softmax import Softmax
@@ -61,8 +62,8 @@ class MixedConvNd(nn.Module):
         if padding_mode not in functional.PADDING_MODES:
             raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(functional.PADDING_MODES)}.")
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        if dtype not in check.DTYPES:
-            raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, check.DTYPES))}.")
+        if dtype not in DTYPES:
+            raise TypeError(f"dtype is {dtype}: use one of {', '.join(map(str, DTYPES))}.")
 
         self.space = shared(SearchSpace(kernel_sizes=kernel_sizes, dilations=dilations))
         self.candidates: tuple[Candidate, ...] = self.space.candidates(self.ndim)
@@ -184,7 +185,7 @@ class MixedConvNd(nn.Module):
             )
         softmax = None
         if mixture is None:
-            mixture = self.alpha
+            mixture = check.tensor("alpha", self.alpha)
             noisy = self.training and self.mixture == "gumbel"
             softmax = Softmax.drawn(self.temperature, mixture) if noisy else Softmax(self.temperature)
         else:

@@ -15,8 +15,8 @@ from torch.fx.experimental import symbolic_shapes
 
 from . import _arguments as check
 from . import functional
+from .dtypes import DTYPES, HALF
 from .engines import Convolution, Weighing, resolve, weigh
-from .softmax import HALF
 
 AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -107,7 +107,7 @@ class EngineConv(nn.modules.conv._ConvNd):
         )
 
     def _wants_engine(self, input: Tensor) -> bool:
-        if input.dtype not in check.DTYPES:
+        if input.dtype not in DTYPES:
             return False
         return self._engine_asked(input.shape) or _engine_is_faster(
             *self._fields(input.shape, input.dtype, input.device.type)
@@ -131,7 +131,7 @@ class EngineConv(nn.modules.conv._ConvNd):
 
     def _weighing(self, shape: Sequence[int], dtype: torch.dtype, device: str) -> Weighing | None:
         """torch beside the engines for such an input, or None where nothing is weighed."""
-        if dtype not in check.DTYPES or self._engine_asked(shape):
+        if dtype not in DTYPES or self._engine_asked(shape):
             return None
         return _weighed(*self._fields(shape, dtype, device))
 

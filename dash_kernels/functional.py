@@ -13,8 +13,10 @@ from torch import Tensor
 
 from . import _arguments as check
 from . import ops
+from ._operands import autocast, computed, finished
+from .dtypes import cast
 from .engines import resolve
-from .softmax import HALF, Softmax
+from .softmax import Softmax
 from .space import SearchSpace
 from .taps import reaching, same_size
 
@@ -90,7 +92,7 @@ def mixed_conv(
 def searched_conv(
     x: Tensor,
     weight: Tensor,
-    mixture: Tensor,
+    given: Tensor,
     softmax: Softmax | None,
     space: SearchSpace,
     bias: Tensor | None,
@@ -101,7 +103,7 @@ def searched_conv(
     causal: bool,
     ndim: int | None,
 ) -> Tensor:
-    """:func:`mixed_conv`; with a softmax, of the mixture that it makes of logits, given in place of ``mixture``."""
+    """:func:`mixed_conv` of a mixture that is given or, if there is a softmax, that it makes of the logits given."""
     x, weight = check.tensor("input", x), check.tensor("weight", weight)
     if weight.dim() != 3:
         raise ValueError(f"weight has shape {tuple(weight.shape)}: give (out, in/groups, packed taps).")
@@ -112,27 +114,28 @@ def searched_conv(
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode is {padding_mode!r}: use one of {', '.join(PADDING_MODES)}.")
     batched = x.dim() == ndim + 2
-    operands = (x, weight, mixture) if bias is None else (x, weight, mixture, bias)
+    operands = (x, weight, given) if bias is None else (x, weight, given, bias)
     if ops.eager(*operands):
         kinds = tuple([(operand.shape, operand.dtype, operand.device) for operand in operands])
         mode = torch.are_deterministic_algorithms_enabled()
         layer, before, after = _layer(kinds, space, steps, groups, causal, padding_mode, resolve(engine), mode)
         returned = x.dtype
-        x, weight, bias = _computed(x, weight, bias, ndim)
-        x, mixture = _padded(x, before, after, padding_mode), _cast(mixture, weight.dtype)
-        y = ops.mixed_conv(x, weight, mixture, bias, layer, softmax)
+        x, weight, bias = computed(x, weight, bias, ndim)
+        x, given = _padded(x, before, after, padding_mode), cast(given, weight.dtype)
+        y = ops.mixed_conv(x, weight, given, bias, layer, softmax)
     else:
         name = _in_force(engine)
-        mixture = mixture if softmax is None else softmax.mixture(mixture)
-        x, weight, bias = _autocast(x, weight, bias)
-        _check(x, weight, mixture, bias, space, groups, ndim)
+        x, weight, bias = autocast(x, weight, bias)
+        _check(x, weight, given, bias, space, groups, ndim)
         returned = x.dtype
-        x, weight, bias = _computed(x, weight, bias, ndim)
+        x, weight, bias = computed(x, weight, bias, ndim)
         offsets, out_size, index, counts, before, after = _geometry(space, steps, causal, padding_mode, x.shape[2:])
-        taps = ops.mix_taps(weight, _cast(mixture, weight.dtype), index, counts, len(offsets) // ndim, name)
+        given = cast(given, weight.dtype)  # as above before the softmax, which would round to half
+        mixture = given if softmax is None else softmax.mixture(given)
+        taps = ops.mix_taps(weight, mixture, index, counts, len(offsets) // ndim, name)
         x = _padded(x, before, after, padding_mode)
         y = ops.tap_conv(x, taps, offsets, out_size, steps, groups, padding_mode == "circular", bias, name)
-    return _finish(y, returned, batched)
+    return finished(y, returned, batched)
 
 
 def tap_conv(
@@ -195,16 +198,16 @@ def tap_conv(
             f"input has shape {tuple(x.shape)}, the offsets have {ndim} numbers each: give (batch, channels, *n) or "
             f"(channels, *n) with n of {ndim} axes."
         )
-    x, taps, bias = _autocast(x, taps, None if bias is None else check.tensor("bias", bias))
+    x, taps, bias = autocast(x, taps, None if bias is None else check.tensor("bias", bias))
     check.operands(x, taps, bias, groups, ndim, "taps")
     returned, batched = x.dtype, x.dim() == ndim + 2
-    x, taps, bias = _computed(x, taps, bias, ndim)
+    x, taps, bias = computed(x, taps, bias, ndim)
     if out_size is None:
         size = tuple(same_size(n, step) for n, step in zip(x.shape[2:], steps, strict=True))
     else:
         size = check.per_axis("out_size", out_size, ndim)
     y = ops.tap_conv(x, taps, flat, size, steps, groups, circular, bias, _in_force(engine))
-    return _finish(y, returned, batched)
+    return finished(y, returned, batched)
 
 
 Numbers = tuple[int, ...]
@@ -266,34 +269,6 @@ def _check(
         )
     check.operands(x, weight, bias, groups, ndim, "weight")
     check.same_device(x, mixture=mixture)
-
-
-def _autocast(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Operands in single precision where autocast is on, and they are not in double."""
-    kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return _single(x), _single(weight), None if bias is None else _single(bias)
-    return x, weight, bias
-
-
-def _single(value: Tensor) -> Tensor:
-    return value if value.dtype == torch.float64 else value.float()
-
-
-def _computed(x: Tensor, weight: Tensor, bias: Tensor | None, ndim: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Operands of one dtype in that which they are computed in, x batched."""
-    if x.dtype in HALF:
-        x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
-    return x if x.dim() == ndim + 2 else x.unsqueeze(0), weight, bias
-
-
-def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
-    return value if value.dtype == dtype else value.to(dtype)
-
-
-def _finish(y: Tensor, returned: torch.dtype, batched: bool) -> Tensor:
-    y = _cast(y, returned)
-    return y if batched else y.squeeze(0)
 
 
 def _in_force(engine: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-HALF = (torch.float16, torch.bfloat16)
+from .dtypes import cast, widened
 
 
 class Softmax(NamedTuple):
@@ -27,24 +27,18 @@ class Softmax(NamedTuple):
     @classmethod
     def drawn(cls, temperature: float, logits: Tensor) -> Softmax:
         """With fresh noise from torch's generator for the logits' device."""
-        return cls(temperature, torch.empty_like(wide(logits), requires_grad=False).exponential_())
+        return cls(temperature, torch.empty_like(widened(logits), requires_grad=False).exponential_())
 
     def mixture(self, logits: Tensor) -> Tensor:
         """Of the logits' shape and dtype."""
-        scores = wide(logits)
+        scores = widened(logits)
         if self.noise is not None:
             # a variate of exactly 0 would make the noise infinite
             scores = scores - self.noise.clamp_min(torch.finfo(self.noise.dtype).tiny).log()
         if self.temperature != 1:
             scores = scores / self.temperature
-        mixture = torch.softmax(scores, dim=0)
-        return mixture if mixture.dtype == logits.dtype else mixture.to(logits.dtype)
+        return cast(torch.softmax(scores, dim=0), logits.dtype)
 
     def logits_grad(self, grad: Tensor, mixture: Tensor) -> Tensor:
         """The gradient of the logits from that of the mixture."""
         return mixture * (grad - (grad * mixture).sum()) / self.temperature
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """In single precision at least: half is too coarse for noise and softmax."""
-    return tensor.float() if tensor.dtype in HALF else tensor

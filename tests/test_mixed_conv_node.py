@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from watching import Watching
 
 import dash_kernels as dk
 from dash_kernels.functional import PADDING_MODES, mixed_conv
@@ -17,13 +16,6 @@ from dash_kernels.ops.mixed_conv import _MixedConv
 
 SPACE = dk.SearchSpace((3, 5), (1, 2))
 SUBSETS = [needed for needed in itertools.product((False, True), repeat=4) if any(needed)]
-
-
-class Watching(TorchDispatchMode):
-    """Changes nothing, but there is someone who sees every operator, so they are called."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **(kwargs or {}))
 
 
 def leaves(needed: tuple[bool, ...]) -> list[Tensor]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from watching import Watching
 
 import dash_kernels as dk
 from dash_kernels import _load
@@ -64,6 +64,9 @@ def test_what_is_no_number_or_without_bound(engine: Engine) -> None:
         ("cpu_mixture", (torch.zeros(2), torch.zeros(3), 1.0), "one length"),
         ("cpu_mixture", (torch.zeros(2), torch.zeros(2).double(), 1.0), "one dtype"),
         ("cpu_mixture", (torch.zeros(2, dtype=torch.int64), None, 1.0), "float32 or float64"),
+        ("cpu_mixture", (torch.zeros(2), None, 0.0), "positive"),
+        ("cpu_mixture", (torch.zeros(2), None, float("nan")), "positive"),
+        ("cpu_logits_grad", (torch.zeros(2), torch.zeros(2), -1.0), "positive"),
         ("cpu_logits_grad", (torch.zeros(2), torch.zeros(3), 1.0), "one length"),
         ("cpu_logits_grad", (torch.zeros(2), torch.zeros(2).double(), 1.0), "one dtype"),
     ],
@@ -71,13 +74,6 @@ def test_what_is_no_number_or_without_bound(engine: Engine) -> None:
 def test_the_compiled_operators_refuse_bad_input(name: str, operands: tuple[object, ...], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         getattr(torch.ops.dash_kernels, name)(*operands)
-
-
-class Watching(TorchDispatchMode):
-    """Changes nothing, but there is someone who sees every operator, so no node stands for all of them."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        return func(*args, **(kwargs or {}))
 
 
 def layer_of(engine: str, **options: object) -> tuple[dk.MixedConv2d, Tensor]:
@@ -140,11 +136,36 @@ def test_whichever_operands_need_gradients(frozen: str, engine: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision(dtype: torch.dtype) -> None:
-    """Logits are widened before they are made a mixture."""
-    layer = dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1, 2), dtype=dtype)
+    """Logits are widened before they are made a mixture, whoever watches."""
+    layer = dk.MixedConv1d(2, 2, kernel_sizes=(3,), dilations=(1, 2), dtype=dtype, mixture="softmax")
     x = torch.randn(2, 2, 9, dtype=dtype)
-    torch.manual_seed(5)
+    with Watching():
+        expected = layer(x)
     y = layer(x)
     assert y.dtype == dtype
+    torch.testing.assert_close(y, expected, rtol=torch.finfo(dtype).eps, atol=0)
     y.float().sum().backward()
     assert layer.alpha.grad is not None and layer.alpha.grad.dtype == dtype and layer.alpha.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_logits_that_change_before_the_backward_pass(trainable: bool, engine: str) -> None:
+    """Torch's rule: what a gradient's own derivatives need must be as it was. Logits that are frozen are not needed."""
+    layer, x = layer_of(engine)
+    layer.alpha.requires_grad_(trainable)
+    y = layer(x)
+    with torch.no_grad():
+        layer.alpha.add_(1)
+    if trainable:
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+    else:
+        y.sum().backward()
+        assert x.grad is not None and layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64], ids=str)
+def test_logits_of_no_real_floating_dtype(dtype: torch.dtype) -> None:
+    layer, x = layer_of("reference")
+    with pytest.raises(TypeError, match="alpha is torch"):
+        torch.func.functional_call(layer.eval(), {"alpha": torch.zeros(4, dtype=dtype)}, (x,))

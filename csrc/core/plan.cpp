@@ -206,6 +206,12 @@ TapList SortedTaps::list() const {
           by_residue_ ? residue_end_ : nullptr};
 }
 
+int64_t SortedTaps::bytes() const {
+  const size_t numbers =
+      plus_.size() + minus_.size() + col_pos_.size() + row_start_.size() + row_middle_.size() + row_pos_.size();
+  return static_cast<int64_t>(numbers * sizeof(int64_t));
+}
+
 void check_problem(const ConvProblem& problem, const int64_t* offsets) {
   const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
   if (problem.groups < 1 || problem.in_channels % problem.groups || problem.out_channels % problem.groups)

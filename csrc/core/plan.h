@@ -21,6 +21,8 @@ class SortedTaps {
  public:
   SortedTaps(const ConvProblem& problem, const int64_t* offsets);
   TapList list() const;
+  // About as many as it takes.
+  int64_t bytes() const;
 
  private:
   std::vector<int64_t> plus_, minus_, col_pos_, row_start_, row_middle_, row_pos_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The mixing of packed candidate kernels, as an operator of its own or as part of a convolution's.
 #pragma once
-#include <algorithm>
 #include <optional>
 
 #include "tensors.h"
@@ -30,6 +29,36 @@ struct MixCall {
   }
   MixCall(const MixCall&) = delete;  // the problem points into it
   MixCall& operator=(const MixCall&) = delete;
+
+  void check_mixture(const Tensor& like, const Tensor& mixture) const {
+    STD_TORCH_CHECK(mixture.dim() == 1 && mixture.size(0) == problem.candidates, op,
+                    ": mixture must be 1-D with one entry per candidate");
+    check_alike(op, like, mixture);
+  }
+
+  // What all of the following need: bytes(table, workers). Their tensors are contiguous and of the table's dtype.
+  auto bytes() const {
+    return [this](const auto& table, int64_t workers) { return table.mix_workspace(problem, workers); };
+  }
+  template <class T>
+  void mix_taps(const KernelTable<T>& table, const Tensor& weight, const Tensor& mixture, const Tensor& taps,
+                void* workspace, const Workers& workers) const {
+    table.mix_taps(problem, weight.const_data_ptr<T>(), mixture.const_data_ptr<T>(), taps.mutable_data_ptr<T>(),
+                   workspace, workers);
+  }
+  // The gradient of taps, and what they were mixed of.
+  struct Mixed {
+    Tensor gradient;
+    std::optional<Tensor> weight, mixture;  // of which each needs the other one's gradient alone
+  };
+  template <class T>
+  void mix_grads(const KernelTable<T>& table, const Mixed& of, const std::optional<Tensor>& of_weight,
+                 const std::optional<Tensor>& of_mixture, void* workspace, const Workers& workers) const {
+    const auto read = [](const std::optional<Tensor>& t) { return t ? t->const_data_ptr<T>() : nullptr; };
+    const auto written = [](const std::optional<Tensor>& t) { return t ? t->mutable_data_ptr<T>() : nullptr; };
+    table.mix_grads(problem, of.gradient.const_data_ptr<T>(), read(of.weight), read(of.mixture), written(of_weight),
+                    written(of_mixture), workspace, workers);
+  }
 };
 
 inline void check_same_rows(const char* op, const Tensor& grad, const Tensor& weight) {
@@ -37,46 +66,5 @@ inline void check_same_rows(const char* op, const Tensor& grad, const Tensor& we
       grad.dim() == 3 && weight.dim() == 3 && grad.size(0) == weight.size(0) && grad.size(1) == weight.size(1), op,
       ": grad and weight must be 3-D with the same channels");
 }
-
-// What a convolution does beside its own work, with the same threads: it mixes its taps before, or passes their
-// gradient on to weights and mixture afterwards.
-class Mixing {
- public:
-  Mixing(const MixCall& call, const Tensor& weight, const Tensor& mixture, const Tensor& taps)
-      : call_(call), weight_(made_contiguous(weight)), mixture_(made_contiguous(mixture)), taps_(taps) {
-    STD_TORCH_CHECK(weight.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == call.problem.candidates, call.op,
-                    ": weight must be 3-D and mixture 1-D with one entry per candidate");
-    check_alike(call.op, taps, weight);
-    check_alike(call.op, taps, mixture);
-  }
-  Mixing(const MixCall& call, const Tensor& weight, const Tensor& mixture, const Tensor& taps, const Tensor& of_weight,
-         const Tensor& of_mixture)
-      : Mixing(call, weight, mixture, taps) {
-    of_weight_ = of_weight;
-    of_mixture_ = of_mixture;
-  }
-
-  template <class Table>
-  int64_t workspace(const Table& table, int64_t count) const {
-    return table.mix_workspace(call_.problem, count);
-  }
-  template <class T>
-  void before(const KernelTable<T>& table, void* workspace, const Workers& workers) const {
-    if (of_weight_) return;
-    table.mix_taps(call_.problem, weight_.const_data_ptr<T>(), mixture_.const_data_ptr<T>(),
-                   taps_.mutable_data_ptr<T>(), workspace, workers);
-  }
-  template <class T>
-  void after(const KernelTable<T>& table, void* workspace, const Workers& workers) const {
-    if (!of_weight_) return;
-    table.mix_grads(call_.problem, taps_.const_data_ptr<T>(), weight_.const_data_ptr<T>(), mixture_.const_data_ptr<T>(),
-                    of_weight_->mutable_data_ptr<T>(), of_mixture_->mutable_data_ptr<T>(), workspace, workers);
-  }
-
- private:
-  const MixCall& call_;
-  const Tensor weight_, mixture_, taps_;
-  std::optional<Tensor> of_weight_, of_mixture_;
-};
 
 }  // namespace dash

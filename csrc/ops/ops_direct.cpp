@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 #include <tuple>
-#include <utility>
 
 #include "../core/direct_plan.h"
 #include "../core/memo.h"
@@ -39,18 +38,11 @@ struct DirectCall {
   }
 
   std::shared_ptr<const DirectPlan> plan() const {
-    static Memo<DirectPlan>* const memo = new Memo<DirectPlan>;  // never destroyed: threads may outlive it
-    constexpr int64_t kLarge = int64_t{1} << 18;
-    Ints key;
-    key.reserve(offsets.size() + 11);
-    key.push_back(static_cast<int64_t>(which));
-    key.push_back(problem.circular);
-    for (const int64_t* axes : {problem.in, problem.out, problem.stride})
-      key.insert(key.end(), axes, axes + 3);
-    key.insert(key.end(), offsets.begin(), offsets.end());
-    return memo->get(
-        std::move(key), [&] { return std::make_shared<const DirectPlan>(which, problem, offsets.data()); },
-        [&](const DirectPlan& made) { return made.bytes() <= kLarge; });
+    const auto &in = problem.in, &out = problem.out, &step = problem.stride;
+    return Memo<DirectPlan>::one().get(memo_key({static_cast<int64_t>(which), problem.circular, in[0], in[1], in[2],
+                                                 out[0], out[1], out[2], step[0], step[1], step[2]},
+                                                offsets),
+                                       [&] { return DirectPlan(which, problem, offsets.data()); });
   }
 
   void run(const ConvTensors& tensors) const {

@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <tuple>
-#include <utility>
 
 #include "../core/memo.h"
 #include "../core/plan.h"
@@ -44,32 +43,32 @@ struct Call {
   }
 
   std::shared_ptr<const SortedTaps> sorted_taps() const {
-    static Memo<SortedTaps>* const memo = new Memo<SortedTaps>;  // never destroyed: threads may outlive it
-    constexpr size_t kLong = size_t{1} << 16;
-    Ints key;
-    key.reserve(offsets.size() + 9);
-    key.push_back(problem.circular);
-    for (const int64_t* pair : {problem.in, problem.out, problem.stride, problem.length})
-      key.insert(key.end(), pair, pair + 2);
-    key.insert(key.end(), offsets.begin(), offsets.end());
-    return memo->get(
-        std::move(key), [&] { return std::make_shared<const SortedTaps>(problem, offsets.data()); },
-        [&](const SortedTaps&) { return offsets.size() <= kLong; });
+    const auto &in = problem.in, &out = problem.out, &step = problem.stride, &length = problem.length;
+    return Memo<SortedTaps>::one().get(
+        memo_key({problem.circular, in[0], in[1], out[0], out[1], step[0], step[1], length[0], length[1]}, offsets),
+        [&] { return SortedTaps(problem, offsets.data()); });
   }
 
-  void run(const char* op, ConvOp which, const ConvTensors& tensors, const Mixing* mixing = nullptr) const {
+  void run(const char* op, ConvOp which, const ConvTensors& tensors) const {
+    const auto nothing = [](const auto&, void*, const Workers&) {};
+    run(op, which, tensors, [](const auto&, int64_t) { return int64_t{0}; }, nothing, nothing);
+  }
+  // And, with the same threads, before(table, workspace, workers) and after(table, workspace, workers), which need
+  // bytes(table, workers) of workspace.
+  template <class Bytes, class Before, class After>
+  void run(const char* op, ConvOp which, const ConvTensors& tensors, const Bytes& bytes, const Before& before,
+           const After& after) const {
     const std::shared_ptr<const SortedTaps> sorted = sorted_taps();
     const TapList taps = sorted->list();
     run_convolution(
         op, tensors,
         [&](const auto& table, int64_t count) {
-          const int64_t bytes = table.workspace(which, problem, taps, count);
-          return mixing ? std::max(bytes, mixing->workspace(table, count)) : bytes;
+          return std::max(table.workspace(which, problem, taps, count), bytes(table, count));
         },
         [&](const auto& table, const auto& operands, void* workspace, const Workers& workers) {
-          if (mixing) mixing->before(table, workspace, workers);
+          before(table, workspace, workers);
           table.convolve(which, problem, taps, operands, workspace, workers);
-          if (mixing) mixing->after(table, workspace, workers);
+          after(table, workspace, workers);
         });
   }
 };
@@ -159,10 +158,17 @@ std::tuple<Tensor, Tensor> mixed_conv(Tensor x, Tensor weight, Tensor mixture, T
   const Call call(kName, spatial_of(x), out_size, stride, length, numbers(kName, offsets), x.size(0), x.size(1),
                   weight.size(0), groups, lattice, circular, {last, last});
   const MixCall mix(kName, weight.size(0) * weight.size(1), weight.size(2), lattice, index, counts);
+  mix.check_mixture(x, mixture);
+  check_alike(kName, x, weight);
+  const Tensor weights = made_contiguous(weight), shares = made_contiguous(mixture);
   const Tensor taps = torch::stable::new_empty(weight, Ints{weight.size(0), weight.size(1), lattice});
   const Tensor y = new_result(x, shape(x.size(0), weight.size(0), out_size), last);
-  const Mixing mixing(mix, weight, mixture, taps);
-  call.run(kName, ConvOp::forward, {x, taps, y, bias}, &mixing);
+  call.run(
+      kName, ConvOp::forward, {x, taps, y, bias}, mix.bytes(),
+      [&](const auto& table, void* workspace, const Workers& workers) {
+        mix.mix_taps(table, weights, shares, taps, workspace, workers);
+      },
+      [](const auto&, void*, const Workers&) {});
   return {y, taps};
 }
 
@@ -178,13 +184,20 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> mixed_conv_grads(Tensor grad, Tensor 
   const Call call(kName, spatial_of(x), spatial_of(grad), stride, length, numbers(kName, offsets), x.size(0), x.size(1),
                   grad.size(1), groups, taps.size(2), circular, {is_channels_last(x), is_channels_last(grad)});
   const MixCall mix(kName, weight.size(0) * weight.size(1), weight.size(2), taps.size(2), index, counts);
+  mix.check_mixture(grad, mixture);
+  check_alike(kName, grad, weight);
+  const Tensor weights = made_contiguous(weight), shares = made_contiguous(mixture);
   const Tensor of_x = new_result(grad, shape(x.size(0), x.size(1), spatial_of(x)), is_channels_last(x));
   const Tensor of_bias = new_bias_gradient(grad);
   const Tensor of_taps = torch::stable::new_empty(taps, Ints{taps.size(0), taps.size(1), taps.size(2)});
   const Tensor of_weight = new_result(grad, Ints{weight.size(0), weight.size(1), weight.size(2)});
   const Tensor of_mixture = torch::stable::new_empty(grad, Ints{mix.problem.candidates});
-  const Mixing mixing(mix, weight, mixture, of_taps, of_weight, of_mixture);
-  call.run(kName, ConvOp::both_grads, {grad, taps, of_x, std::nullopt, of_bias, x, of_taps}, &mixing);
+  call.run(
+      kName, ConvOp::both_grads, {grad, taps, of_x, std::nullopt, of_bias, x, of_taps}, mix.bytes(),
+      [](const auto&, void*, const Workers&) {},
+      [&](const auto& table, void* workspace, const Workers& workers) {
+        mix.mix_grads(table, {of_taps, weights, shares}, of_weight, of_mixture, workspace, workers);
+      });
   return {of_x, of_weight, of_mixture, of_bias};
 }
 

@@ -6,7 +6,6 @@
 #include <limits>
 #include <optional>
 #include <tuple>
-#include <type_traits>
 #include <vector>
 
 #include "mixing.h"
@@ -16,84 +15,70 @@ namespace {
 
 constexpr int64_t kCheap = 4;  // so many numbers are mixed while one is convolved
 
-// body(table, left, right, workspace, workers), with pointers to contiguous operands.
-template <class Run>
-void run(const MixCall& call, const Tensor& a, const Tensor& b, const Run& body) {
-  const Tensor left = made_contiguous(a), right = made_contiguous(b);
+// body(table, workspace, workers)
+template <class Body>
+void run(const MixCall& call, const Tensor& like, const Body& body) {
   const int64_t count = worker_count(call.problem.rows * call.problem.packed / kCheap);
-  dispatch(call.op, left, right, [&](auto type) {
-    using T = decltype(type);
-    const KernelTable<T>& table = kernels<T>(isa_in_use());
-    const Workspace workspace(static_cast<size_t>(table.mix_workspace(call.problem, count)));
-    with_workers(count, [&](const Workers& workers) {
-      body(table, left.const_data_ptr<T>(), right.const_data_ptr<T>(), workspace.data(), workers);
-    });
+  dispatch(call.op, like, like, [&](auto type) {
+    const auto& table = kernels<decltype(type)>(isa_in_use());
+    const Workspace workspace(static_cast<size_t>(call.bytes()(table, count)));
+    with_workers(count, [&](const Workers& workers) { body(table, workspace.data(), workers); });
+  });
+}
+void run_grads(const MixCall& call, const MixCall::Mixed& of, const std::optional<Tensor>& of_weight,
+               const std::optional<Tensor>& of_mixture) {
+  run(call, of.gradient, [&](const auto& table, void* workspace, const Workers& workers) {
+    call.mix_grads(table, of, of_weight, of_mixture, workspace, workers);
   });
 }
 
-template <class T>
-std::decay_t<T>* out(const Tensor& tensor) {
-  return tensor.mutable_data_ptr<std::decay_t<T>>();
-}
-
 Tensor mix_taps(Tensor weight, Tensor mixture, Tensor index, Ints counts, int64_t lattice_size) {
-  STD_TORCH_CHECK(weight.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
-                  "cpu_mix_taps: weight must be 3-D and mixture 1-D with one entry per candidate");
+  STD_TORCH_CHECK(weight.dim() == 3, "cpu_mix_taps: weight must be 3-D");
   const MixCall call("cpu_mix_taps", weight.size(0) * weight.size(1), weight.size(2), lattice_size, index, counts);
+  call.check_mixture(weight, mixture);
+  const Tensor weights = made_contiguous(weight), shares = made_contiguous(mixture);
   const Tensor taps = torch::stable::new_empty(weight, Ints{weight.size(0), weight.size(1), lattice_size});
-  run(call, weight, mixture,
-      [&](const auto& table, const auto* w, const auto* m, void* workspace, const Workers& workers) {
-        table.mix_taps(call.problem, w, m, out<decltype(*m)>(taps), workspace, workers);
-      });
+  run(call, weight, [&](const auto& table, void* workspace, const Workers& workers) {
+    call.mix_taps(table, weights, shares, taps, workspace, workers);
+  });
   return taps;
 }
 
 Tensor gather_taps(Tensor grad, Tensor mixture, Tensor index, Ints counts) {
-  STD_TORCH_CHECK(grad.dim() == 3 && mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
-                  "cpu_gather_taps: grad must be 3-D and mixture 1-D with one entry per candidate");
+  STD_TORCH_CHECK(grad.dim() == 3, "cpu_gather_taps: grad must be 3-D");
   const MixCall call("cpu_gather_taps", grad.size(0) * grad.size(1), static_cast<int64_t>(index.numel()), grad.size(2),
                      index, counts);
+  call.check_mixture(grad, mixture);
   const Tensor weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
-  run(call, grad, mixture,
-      [&](const auto& table, const auto* g, const auto* m, void* workspace, const Workers& workers) {
-        table.mix_grads(call.problem, g, nullptr, m, out<decltype(*m)>(weight), nullptr, workspace, workers);
-      });
+  run_grads(call, {made_contiguous(grad), std::nullopt, made_contiguous(mixture)}, weight, std::nullopt);
   return weight;
 }
 
 Tensor mixture_grad(Tensor grad, Tensor weight, Tensor index, Ints counts) {
   check_same_rows("cpu_mixture_grad", grad, weight);
   const MixCall call("cpu_mixture_grad", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
+  check_alike(call.op, grad, weight);
   const Tensor mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
-  run(call, grad, weight,
-      [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
-        table.mix_grads(call.problem, g, w, nullptr, nullptr, out<decltype(*w)>(mixture), workspace, workers);
-      });
+  run_grads(call, {made_contiguous(grad), made_contiguous(weight), std::nullopt}, std::nullopt, mixture);
   return mixture;
 }
 
 // gather_taps and mixture_grad in one pass over weights and gradients.
 std::tuple<Tensor, Tensor> mix_grads(Tensor grad, Tensor weight, Tensor mixture, Tensor index, Ints counts) {
   check_same_rows("cpu_mix_grads", grad, weight);
-  STD_TORCH_CHECK(mixture.dim() == 1 && mixture.size(0) == static_cast<int64_t>(counts.size()),
-                  "cpu_mix_grads: mixture must be 1-D with one entry per candidate");
-  check_alike("cpu_mix_grads", grad, mixture);
   const MixCall call("cpu_mix_grads", grad.size(0) * grad.size(1), weight.size(2), grad.size(2), index, counts);
-  const Tensor shares = made_contiguous(mixture);
+  check_alike(call.op, grad, weight);
+  call.check_mixture(grad, mixture);
   const Tensor of_weight = new_result(grad, Ints{grad.size(0), grad.size(1), call.problem.packed});
   const Tensor of_mixture = torch::stable::new_empty(grad, Ints{call.problem.candidates});
-  run(call, grad, weight,
-      [&](const auto& table, const auto* g, const auto* w, void* workspace, const Workers& workers) {
-        using T = std::decay_t<decltype(*w)>;
-        table.mix_grads(call.problem, g, w, shares.const_data_ptr<T>(), out<T>(of_weight), out<T>(of_mixture),
-                        workspace, workers);
-      });
+  run_grads(call, {made_contiguous(grad), made_contiguous(weight), made_contiguous(mixture)}, of_weight, of_mixture);
   return {of_weight, of_mixture};
 }
 
 // softmax((logits - log(noise)) / temperature), in double precision; noise of 0 counts as the least number above it.
 Tensor mixture(Tensor logits, std::optional<Tensor> noise, double temperature) {
   constexpr const char* kName = "cpu_mixture";
+  STD_TORCH_CHECK(temperature > 0, kName, ": temperature must be positive");
   STD_TORCH_CHECK(logits.dim() == 1 && (!noise || (noise->dim() == 1 && noise->size(0) == logits.size(0))), kName,
                   ": logits and noise must be 1-D and of one length");
   const Tensor from = made_contiguous(logits), with = noise ? made_contiguous(*noise) : from;
@@ -120,6 +105,7 @@ Tensor mixture(Tensor logits, std::optional<Tensor> noise, double temperature) {
 // The gradient of its logits.
 Tensor logits_grad(Tensor grad, Tensor mixture, double temperature) {
   constexpr const char* kName = "cpu_logits_grad";
+  STD_TORCH_CHECK(temperature > 0, kName, ": temperature must be positive");
   STD_TORCH_CHECK(grad.dim() == 1 && mixture.dim() == 1 && grad.size(0) == mixture.size(0), kName,
                   ": grad and mixture must be 1-D and of one length");
   const Tensor left = made_contiguous(grad), right = made_contiguous(mixture);

@@ -44,7 +44,7 @@ SUMMED_PRODUCT = 3
 """What a product of a depthwise layer's weight gradient counts beside one that goes on: it is added in memory."""
 
 SHORT = 256
-"""Maps of no more elements end before the processor foresees them."""
+"""Elements of maps up to which a prefetcher has no time to find their stride: the first lines are most of them."""
 
 OCTET_PAIRS = 20
 """Of more pairs of opposite taps of a series the engine "fourier" sums those for eight frequencies at once."""

@@ -109,11 +109,11 @@ class Engine(ABC):
         """See :func:`dash_kernels.reference.mixture_grad`."""
 
     def mixture(self, logits: Tensor, softmax: Softmax) -> Tensor:
-        """:meth:`dash_kernels.softmax.Softmax.mixture`, for engines that are faster."""
+        """:meth:`dash_kernels.softmax.Softmax.mixture` of logits (candidates,), for engines that are faster."""
         return softmax.mixture(logits)
 
     def logits_grad(self, grad: Tensor, mixture: Tensor, softmax: Softmax) -> Tensor:
-        """:meth:`dash_kernels.softmax.Softmax.logits_grad`, for engines that are faster."""
+        """:meth:`dash_kernels.softmax.Softmax.logits_grad`, all (candidates,), for engines that are faster."""
         return softmax.logits_grad(grad, mixture)
 
     def mix_grads(

@@ -52,7 +52,7 @@ class Plan:
 
     @functools.cached_property
     def is_whole(self) -> bool:
-        """Whether the compiled operators take maps as they are, and give them as wanted: in the same memory format."""
+        """Whether maps are not wrapped before the compiled operators, nor thinned behind: these keep memory formats."""
         return self.wrapped is None and max(self.keep) == 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A whole layer, mix_taps and then tap_conv, as one node of eager autograd.
+"""A whole layer, perhaps a softmax, then mix_taps and tap_conv, as one node of eager autograd.
 
 It computes what the two operators and their derivatives compute, on the engines that they would choose. But those are
 looked up once per layer and shape, and one node costs less than two. Wherever more than numbers is wanted, a graph of
@@ -64,6 +64,11 @@ class Layer:
                 self._chosen[operator] = found
         return found
 
+    def mix_grads_engine(self, taps: Tensor, weight: Tensor, mixture: Tensor) -> Engine | None:
+        """The engine of both gradients of the mixing, if it is one. Taps and their gradient describe it alike."""
+        engine = self.engine_of("gather_taps", taps, mixture, *self.candidates)
+        return engine if engine is self.engine_of("mixture_grad", taps, weight, *self.candidates) else None
+
     def input_grad(self, grad: Tensor, taps: Tensor) -> tuple[Any, ...]:
         """The arguments of ``tap_conv_input_grad``."""
         return grad, taps, self.offsets, self.input_size, *self.rest
@@ -75,28 +80,27 @@ class Layer:
 
 
 def mixed_conv(
-    x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
+    x: Tensor, weight: Tensor, given: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
 ) -> Tensor:
     """y (batch, out, *out_size) of plain tensors in eager mode; see :func:`dash_kernels.functional.mixed_conv`.
 
-    With a softmax, ``mixture`` holds the logits that it makes one of.
+    Given is the mixture (candidates,) or, if there is a softmax, the logits that it makes one of.
     """
-    needed = x.requires_grad or weight.requires_grad or mixture.requires_grad
+    needed = x.requires_grad or weight.requires_grad or given.requires_grad
     if torch.is_grad_enabled() and (needed or (bias is not None and bias.requires_grad)):
-        y: Tensor = _MixedConv.apply(x, weight, mixture, bias, layer, softmax)  # type: ignore[no-untyped-call]
+        y: Tensor = _MixedConv.apply(x, weight, given, bias, layer, softmax)  # type: ignore[no-untyped-call]
         return y
-    return _forward(x, weight, mixture, bias, layer, softmax)[0]
+    return _forward(x, weight, given, bias, layer, softmax)[0]
 
 
 def _forward(
-    x: Tensor, weight: Tensor, mixture: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
+    x: Tensor, weight: Tensor, given: Tensor, bias: Tensor | None, layer: Layer, softmax: Softmax | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The result, the mixed taps, and the mixture."""
     geometry = layer.offsets, layer.out_size, *layer.rest, bias
-    mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
-    engine = layer.engine_of("tap_conv", x, weight, *geometry)  # it asks for channels, and taps have those of weights
-    if softmax is not None:
-        mixture = mixing.mixture(mixture, softmax)
+    mixing = layer.engine_of("mix_taps", weight, given, *layer.candidates, layer.lattice_size)
+    engine = layer.engine_of("tap_conv", x, weight, *geometry)  # weights stand for taps, of as many channels
+    mixture = given if softmax is None else mixing.mixture(given, softmax)
     if engine is mixing:
         everything = *layer.candidates, *geometry
         return *engine.mixed_conv(x, weight, mixture, *everything), mixture
@@ -116,102 +120,103 @@ class _MixedConv(torch.autograd.Function):
         softmax: Softmax | None,
     ) -> Tensor:
         y, taps, mixture = _forward(x, weight, given, bias, layer, softmax)
-        of_x, of_weight, of_mixture, *_ = ctx.needs_input_grad
-        ctx.layer, ctx.format, ctx.softmax = layer, memory_format(x), softmax
-        kept = of_weight or (of_mixture and (of_x or softmax is not None))  # the gradient of logits needs their mixture
+        of_x, of_weight, of_given, *_ = ctx.needs_input_grad
+        of_logits = of_given and softmax is not None
+        ctx.layer, ctx.softmax, ctx.format = layer, softmax, memory_format(x)
         # the taps serve the gradient of x; its own derivatives are those of what the taps are made of
         ctx.save_for_backward(
-            x if of_weight or of_mixture else None,
-            weight if of_mixture or (of_x and of_weight) else None,
-            mixture if kept else None,
+            x if of_weight or of_given else None,
+            weight if of_given or (of_x and of_weight) else None,
+            mixture if of_weight or (of_x and of_given) or of_logits else None,
             taps if of_x else None,
-            given if kept and softmax is not None else None,
+            given if of_logits else None,
         )
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        layer, softmax, needed = ctx.layer, ctx.softmax, ctx.needs_input_grad
-        x, weight, mixture, taps, logits = ctx.saved_tensors
-        numbers = plain(grad)
-        if logits is not None and not numbers:
-            mixture = softmax.mixture(logits)
-        operands = layer, needed, grad, x, weight, mixture, taps
-        grads = _together(*operands) if numbers else None
-        grad_x, grad_weight, grad_mixture, grad_bias = grads or (_numbers if numbers else _graph)(*operands)
-        if grads is None and grad_x is not None:
-            grad_x = in_format(grad_x, ctx.format)
-        if logits is not None and grad_mixture is not None:
-            if numbers:
-                mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
-                grad_mixture = mixing.logits_grad(grad_mixture, mixture, softmax)
-            else:
-                grad_mixture = softmax.logits_grad(grad_mixture, mixture)
-        return grad_x, grad_weight, grad_mixture, grad_bias, None, None
+        compute = _numbers if plain(grad) else _graph
+        grads = compute(ctx.layer, ctx.softmax, ctx.format, ctx.needs_input_grad, grad, *ctx.saved_tensors)
+        return *grads, None, None
 
 
 Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
-def _together(
-    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
-) -> Grads | None:
-    """All gradients, that of x in its memory format, where they are wanted and one engine computes them."""
-    *of_operands, of_bias = needed[:4]
-    if not all(of_operands):
-        return None
-    engine = layer.engine_of("tap_conv_weight_grad", grad, x, layer.offsets, *layer.rest)
-    # taps and their gradient describe the same problem
-    others = (
-        layer.engine_of("tap_conv_input_grad", *layer.input_grad(grad, taps)),
-        layer.engine_of("gather_taps", taps, mixture, *layer.candidates),
-        layer.engine_of("mixture_grad", taps, weight, *layer.candidates),
-    )
-    if any(other is not engine for other in others):
-        return None
-    everything = *layer.candidates, layer.offsets, *layer.rest, of_bias
-    return engine.mixed_conv_grads(grad, taps, x, weight, mixture, *everything)
-
-
 def _numbers(
-    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
+    layer: Layer,
+    softmax: Softmax | None,
+    wanted: torch.memory_format,
+    needed: tuple[bool, ...],
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mixture: Tensor,
+    taps: Tensor,
+    logits: Tensor | None,
 ) -> Grads:
-    """The gradients, on the engines."""
-    of_x, of_weight, of_mixture, of_bias, *_ = needed
-    grad_x = grad_weight = grad_mixture = grad_bias = None
-    if of_weight or of_mixture:
-        engine = layer.engine_of("tap_conv_weight_grad", grad, x, layer.offsets, *layer.rest)
+    """The gradients, on the engines: in one call where one of them computes all, and all are asked for."""
+    of_x, of_weight, of_given, of_bias, *_ = needed
+    geometry = layer.offsets, *layer.rest
+    grad_x = grad_weight = grad_given = grad_bias = None
+    if of_weight or of_given:
+        engine = layer.engine_of("tap_conv_weight_grad", grad, x, *geometry)
         of_input = layer.engine_of("tap_conv_input_grad", *layer.input_grad(grad, taps)) if of_x else None
-        grad_x, grad_taps, grad_bias = gradients(of_input, engine, grad, taps, x, layer.offsets, *layer.rest, of_bias)
-        gather, score = (grad_taps, mixture, *layer.candidates), (grad_taps, weight, *layer.candidates)
-        if of_weight and of_mixture:
-            engine = layer.engine_of("gather_taps", *gather)
-            if engine is layer.engine_of("mixture_grad", *score):
-                return grad_x, *engine.mix_grads(grad_taps, weight, mixture, *layer.candidates), grad_bias
-        if of_weight:
-            grad_weight = layer.compute("gather_taps", *gather)
-        if of_mixture:
-            grad_mixture = layer.compute("mixture_grad", *score)
+        if of_weight and of_given and of_input is engine is layer.mix_grads_engine(taps, weight, mixture):
+            everything = *layer.candidates, *geometry, of_bias
+            grads = engine.mixed_conv_grads(grad, taps, x, weight, mixture, *everything)
+            grad_x, grad_weight, grad_given, grad_bias = grads
+        else:
+            grad_x, grad_taps, grad_bias = gradients(of_input, engine, grad, taps, x, *geometry, of_bias)
+            grad_weight, grad_given = _of_mixing(layer, of_weight, of_given, grad_taps, weight, mixture)
     else:
         grad_x = layer.compute("tap_conv_input_grad", *layer.input_grad(grad, taps)) if of_x else None
         grad_bias = bias_grad(grad) if of_bias else None
-    return grad_x, grad_weight, grad_mixture, grad_bias
+    if softmax is not None and grad_given is not None:
+        mixing = layer.engine_of("mix_taps", weight, mixture, *layer.candidates, layer.lattice_size)
+        grad_given = mixing.logits_grad(grad_given, mixture, softmax)
+    return None if grad_x is None else in_format(grad_x, wanted), grad_weight, grad_given, grad_bias
+
+
+def _of_mixing(
+    layer: Layer, of_weight: bool, of_mixture: bool, grad_taps: Tensor, weight: Tensor, mixture: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of weight and mixture that are asked for, from that of the taps."""
+    if of_weight and of_mixture:
+        mixing = layer.mix_grads_engine(grad_taps, weight, mixture)
+        if mixing is not None:
+            return mixing.mix_grads(grad_taps, weight, mixture, *layer.candidates)
+    grad_weight = layer.compute("gather_taps", grad_taps, mixture, *layer.candidates) if of_weight else None
+    return grad_weight, layer.compute("mixture_grad", grad_taps, weight, *layer.candidates) if of_mixture else None
 
 
 def _graph(
-    layer: Layer, needed: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor, mixture: Tensor, taps: Tensor
+    layer: Layer,
+    softmax: Softmax | None,
+    wanted: torch.memory_format,
+    needed: tuple[bool, ...],
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mixture: Tensor,
+    taps: Tensor,
+    logits: Tensor | None,
 ) -> Grads:
     """The gradients as functions of all that they depend on, by the differentiable operators."""
-    of_x, of_weight, of_mixture, of_bias, *_ = needed
-    grad_x = grad_weight = grad_mixture = None
+    of_x, of_weight, of_given, of_bias, *_ = needed
+    grad_x = grad_weight = grad_given = None
+    if softmax is not None and logits is not None:
+        mixture = softmax.mixture(logits)
     if of_x:
-        if of_weight or of_mixture:
+        if of_weight or of_given:
             taps = mix_taps(weight, mixture, *layer.candidates, layer.lattice_size, layer.engine)
         grad_x = tap_conv_input_grad(grad, taps, layer.offsets, layer.input_size, *layer.rest, layer.engine)
-    if of_weight or of_mixture:
+        grad_x = in_format(grad_x, wanted)
+    if of_weight or of_given:
         grad_taps = tap_conv_weight_grad(grad, x, layer.offsets, *layer.rest, layer.engine)
         if of_weight:
             grad_weight = gather_taps(grad_taps, mixture, *layer.candidates, layer.engine)
-        if of_mixture:
-            grad_mixture = mixture_grad(grad_taps, weight, *layer.candidates, layer.engine)
-    return grad_x, grad_weight, grad_mixture, bias_grad(grad) if of_bias else None
+        if of_given:
+            grad_given = mixture_grad(grad_taps, weight, *layer.candidates, layer.engine)
+            grad_given = grad_given if softmax is None else softmax.logits_grad(grad_given, mixture)
+    return grad_x, grad_weight, grad_given, bias_grad(grad) if of_bias else None

@@ -3,9 +3,9 @@
 
 from torch import nn
 
-from .._arguments import DTYPES
 from .._mixed import MixedConvNd
 from ..conv import AnyConv, Conv1d, Conv2d, Conv3d
+from ..dtypes import DTYPES
 from ..layers import MixedConv1d
 from ..space import Candidate
 

@@ -17,7 +17,7 @@ namespace dash {
 template <class Made>
 class Memo {
  public:
-  // Numbers that tell everything that is kept apart.
+  // All numbers that what is made depends on.
   using Key = std::vector<int64_t>;
 
   static Memo& one() {

@@ -46,10 +46,11 @@ struct MixCall {
     table.mix_taps(problem, weight.const_data_ptr<T>(), mixture.const_data_ptr<T>(), taps.mutable_data_ptr<T>(),
                    workspace, workers);
   }
-  // The gradient of taps, and what they were mixed of.
+  // The gradient of taps, and what they were mixed of: the mixture for the gradient of the weights, these for that of
+  // the mixture.
   struct Mixed {
     Tensor gradient;
-    std::optional<Tensor> weight, mixture;  // of which each needs the other one's gradient alone
+    std::optional<Tensor> weight, mixture;
   };
   template <class T>
   void mix_grads(const KernelTable<T>& table, const Mixed& of, const std::optional<Tensor>& of_weight,

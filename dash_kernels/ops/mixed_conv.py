@@ -8,7 +8,7 @@ the backward pass above all, it calls the operators.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -135,28 +135,35 @@ class _MixedConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        compute = _numbers if plain(grad) else _graph
-        grads = compute(ctx.layer, ctx.softmax, ctx.format, ctx.needs_input_grad, grad, *ctx.saved_tensors)
-        return *grads, None, None
+        back = _Backward(ctx.layer, ctx.softmax, ctx.format, ctx.needs_input_grad[:4], grad, *ctx.saved_tensors)
+        return *(_numbers if plain(grad) else _graph)(back), None, None
 
 
 Grads = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Of x, weight, what was given and bias."""
 
 
-def _numbers(
-    layer: Layer,
-    softmax: Softmax | None,
-    wanted: torch.memory_format,
-    needed: tuple[bool, ...],
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    mixture: Tensor,
-    taps: Tensor,
-    logits: Tensor | None,
-) -> Grads:
+class _Backward(NamedTuple):
+    """What gradients are computed from: those ``needed`` of x, weight, what was given and bias, in this order.
+
+    Tensors that none of them is computed from are None.
+    """
+
+    layer: Layer
+    softmax: Softmax | None
+    format: torch.memory_format
+    needed: tuple[bool, ...]
+    grad: Tensor
+    x: Tensor
+    weight: Tensor
+    mixture: Tensor
+    taps: Tensor
+    logits: Tensor | None
+
+
+def _numbers(back: _Backward) -> Grads:
     """The gradients, on the engines: in one call where one of them computes all, and all are asked for."""
-    of_x, of_weight, of_given, of_bias, *_ = needed
+    layer, softmax, wanted, (of_x, of_weight, of_given, of_bias), grad, x, weight, mixture, taps, _ = back
     geometry = layer.offsets, *layer.rest
     grad_x = grad_weight = grad_given = grad_bias = None
     if of_weight or of_given:
@@ -190,20 +197,9 @@ def _of_mixing(
     return grad_weight, layer.compute("mixture_grad", grad_taps, weight, *layer.candidates) if of_mixture else None
 
 
-def _graph(
-    layer: Layer,
-    softmax: Softmax | None,
-    wanted: torch.memory_format,
-    needed: tuple[bool, ...],
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    mixture: Tensor,
-    taps: Tensor,
-    logits: Tensor | None,
-) -> Grads:
+def _graph(back: _Backward) -> Grads:
     """The gradients as functions of all that they depend on, by the differentiable operators."""
-    of_x, of_weight, of_given, of_bias, *_ = needed
+    layer, softmax, wanted, (of_x, of_weight, of_given, of_bias), grad, x, weight, mixture, taps, logits = back
     grad_x = grad_weight = grad_given = None
     if softmax is not None and logits is not None:
         mixture = softmax.mixture(logits)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README, GPU, CUDA = ROOT / "README.md", ROOT / "docs" / "gpu.md", ROOT / "docs" / "cuda.md"
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+GPU, CUDA, SEARCH = (DOCS / f"{name}.md" for name in ("gpu", "cuda", "search"))
 
 
 def section(path: Path, name: str) -> str:

@@ -2,7 +2,8 @@
 """Does the search help? `python -m bench.quality` trains the offline tasks with kernels chosen in four ways.
 
 Each row (task, seed, method) is kept in bench/results/quality.csv when it is done; another call goes on with those that
-are missing. A row that is cut off goes on from the last epoch of its run folders.
+are missing. A row that is cut off goes on from the last epoch of its run folders. At the end all tables are written,
+those of the scores in README.md and docs/search.md among them.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from dash_search import DashSearchError, TrainingError
 from dash_search.run import run_task
 from dash_search.run_folder import read_json
 
-from . import quality_rows, quality_table
+from . import document, quality_rows, quality_table
 from .machine import ROOT, facts
-from .quality_plan import Planned, offline_tasks, plan, wheel_tasks
+from .quality_plan import HOURS, Planned, offline_tasks, plan, usual_tasks
 from .quality_rows import FIXED, Key, Row, Rows
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = ROOT / "runs" / "quality"
+PAGES = (document.README, document.SEARCH)  # which have the scores too
 BUDGET = 0.5  # of each task's own epochs
 
 
@@ -132,22 +134,26 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    task_help = "this one (again for more); by default all whose data need not be generated"
+    task_help = f"this one (again for more); by default all but {' and '.join(HOURS)}, whose rows take hours"
     parser.add_argument("--task", action="append", choices=offline_tasks(), help=task_help)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no row that would end later")
     budget_help = f"share of each task's own epochs [{BUDGET}]; another one is written to quick-quality.*"
     parser.add_argument("--budget", type=float, default=BUDGET, help=budget_help)
     given = parser.parse_args(arguments)
-    stem = RESULTS / ("quality" if given.budget == BUDGET else "quick-quality")
+    standard = given.budget == BUDGET
+    stem = RESULTS / ("quality" if standard else "quick-quality")
     table, text = stem.with_suffix(".csv"), stem.with_suffix(".md")
-    rows = plan(given.task or wheel_tasks(), given.budget)
+    rows = plan(given.task or usual_tasks(), given.budget)
     done = kept_rows(table, rows)
     try:
         measure_all(rows, done, table, given.minutes)
     except (DashSearchError, KeyboardInterrupt) as error:
         say(f"cut off: {error or 'Ctrl-C'}")
     if done:
-        text.write_text(quality_table.markdown(quality_rows.ordered(done.values()), given.budget))
+        found = quality_rows.ordered(done.values())
+        text.write_text(quality_table.markdown(found, given.budget))
+        for page in PAGES if standard else ():
+            document.replace(page, "quality", quality_table.scores(found))
         print(text.read_text())
         say(f"written: {table}, {text}")
     missing = sum(row.key not in done for row in rows)

@@ -14,7 +14,6 @@ import dash_kernels as dk
 from dash_search.alpha import mixed_layers
 from dash_search.config import RunConfig
 from dash_search.data.official import OfficialFile
-from dash_search.data.wheels import WheelFile
 from dash_search.stages import Architecture, build_supernet, choice
 from dash_search.tasks import TASKS, Task
 
@@ -22,6 +21,7 @@ from .quality_rows import FIXED, MENDED, METHODS, PLAIN, RANDOM, SEARCHES
 
 SEEDS = (0, 1, 2)
 MOST_EPOCHS = 30  # of a training; the task darcy has 200 of its own
+HOURS = ("darcy", "darcy85")  # is what a row of theirs takes
 LONGER = {"darcy85": 15}
 """Times the share of its own epochs that other tasks get: darcy85, whose own are 4, has 30 where they get half."""
 MENDING = {"mixture": "softmax", "size_penalty": 0.0, "depthwise": "never"}
@@ -65,9 +65,9 @@ def offline_tasks() -> list[str]:
     return [name for name, task in TASKS.items() if not any(isinstance(file, OfficialFile) for file in task.files)]
 
 
-def wheel_tasks() -> list[str]:
-    """The tasks whose data comes from wheels, and so is there in a moment."""
-    return [name for name, task in TASKS.items() if all(isinstance(file, WheelFile) for file in task.files)]
+def usual_tasks() -> list[str]:
+    """Those of them whose rows take minutes."""
+    return [name for name in offline_tasks() if name not in HOURS]
 
 
 def plan(names: Sequence[str], budget: float) -> list[Planned]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
@@ -25,13 +26,22 @@ Methods = Mapping[str, Sequence[Row]]
 
 def markdown(rows: Sequence[Row], budget: float) -> str:
     """All tables, and what was measured where."""
-    tasks = {task: _by_method(rows, task) for task in dict.fromkeys(row.task for row in rows)}
+    tasks = _by_task(rows)
     parts = ["# Quality: does the search help?\n", HEAD.format(budget=budget), render(overview(tasks))]
     for task, methods in tasks.items():
         parts += [f"## {task}\n", render(details(methods))]
     machines = dict.fromkeys(row.machine for row in rows)
     parts += [f"{sum(row.machine == one for row in rows)} rows: {one}.\n" for one in machines]
     return "\n".join([*parts, "Command: `make bench-quality`.\n"])
+
+
+def scores(rows: Sequence[Row]) -> str:
+    """The scores alone."""
+    return render([line[:-1] for line in overview(_by_task(rows))])
+
+
+def _by_task(rows: Sequence[Row]) -> dict[str, Methods]:
+    return {task: _by_method(rows, task) for task in dict.fromkeys(row.task for row in rows)}
 
 
 def _by_method(rows: Sequence[Row], task: str) -> Methods:
@@ -95,7 +105,11 @@ def details(methods: Methods) -> list[list[str]]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation; one value alone has none."""
+    """Mean and standard deviation to two digits of it; one value alone has none."""
     if not values:
         return "–"
-    return f"{mean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    if deviation == 0:
+        return f"{mean(values):.4g}" + (" ± 0" if len(values) > 1 else "")
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    return f"{mean(values):.{decimals}f} ± {deviation:.{decimals}f}"

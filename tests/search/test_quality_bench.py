@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import quality, quality_plan, quality_rows, quality_table
+from bench import document, quality, quality_plan, quality_rows, quality_table
 from bench.quality_plan import Planned, architectures, fixed_choices, plan
 from bench.quality_rows import DASH, FIXED, MENDED, METHODS, PLAIN, RANDOM, SEARCHES, Row
 from dash_kernels import SearchSpace
@@ -46,6 +46,9 @@ def bench(flows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench
     monkeypatch.setattr(quality_plan, "SEEDS", (0,))
     monkeypatch.setattr(quality, "RESULTS", tmp_path)
     monkeypatch.setattr(quality, "RUNS", tmp_path / "runs")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- quality -->\nnothing yet\n<!-- end of quality -->\nafter\n")
+    monkeypatch.setattr(quality, "PAGES", (page,))
     found, real = Bench(tmp_path / "quality.csv"), quality.run_task
 
     def counted(task: Any, config: Any, run_dir: Path, **options: Any) -> Any:
@@ -67,7 +70,7 @@ def with_budget(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 def test_offline_tasks_need_no_file_of_the_benchmark() -> None:
     names = quality_plan.offline_tasks()
     assert {"mnist5k", "smnist5k", "darcy16", "darcy"} <= set(names) and "cifar100" not in names
-    assert "mnist5k" in quality_plan.wheel_tasks() and "darcy" not in quality_plan.wheel_tasks()
+    assert set(names) - set(quality_plan.usual_tasks()) == {"darcy", "darcy85"}
 
 
 def test_methods() -> None:
@@ -110,6 +113,8 @@ def test_a_stop_and_another_call_give_every_row_once(bench: Bench, capsys: pytes
     assert bench.trained == ["0-3-2", "0-5-1", "0-5-2", "0-DASH", "0-mended"]
     assert bench.table.read_text().startswith(stopped)  # the file is in order, and these rows as they were
     assert bench.run() == 0 and bench.trained == []
+    scores = document.section(bench.table.parent / "page.md", "quality")
+    assert "| darcy16, relative L2 ↓ |" in scores and "verdict" not in scores
     check_against_run_folders(bench)
 
 
@@ -246,8 +251,21 @@ def test_tables_show_means_deviations_and_cost() -> None:
     rows = [dataclasses.replace(row, search_seconds=4.0) if row.method == DASH else row for row in rows]
     rows[0] = dataclasses.replace(rows[0], train_seconds=4.0)
     text = quality_table.markdown(rows, 0.5)
-    assert "72 ± 2" in text and "**82 ± 2.6**" in text  # of 80, 81, 85 by hand: 2.646
+    assert "72.0 ± 2.0" in text and "**82.0 ± 2.6**" in text  # of 80, 81, 85 by hand: 2.646
     (line,) = [line for line in text.splitlines() if line.startswith("| DASH")]
     cells = [cell.strip() for cell in line.split("|")]
     assert cells[4:9] == ["1,000", "4", "8", "2", "2"]  # ratios 3, 1.5, 1.5
     assert text.count("cores: 2; commit: abc") == 1 and "6 rows: " in text
+
+
+@pytest.mark.parametrize("page", quality.PAGES, ids=lambda page: page.name)
+def test_scores_in_the_docs_are_those_of_the_rows(page: Path) -> None:
+    """`python -m bench.quality --minutes 0` writes them anew."""
+    rows = quality_rows.ordered(quality_rows.load(quality.RESULTS / "quality.csv").values())
+    assert document.section(page, "quality") == quality_table.scores(rows)
+
+
+def test_digits_are_those_that_the_deviation_leaves() -> None:
+    spread = quality_table.spread
+    assert [spread(values) for values in ([], [0.017142], [2.0, 2.0])] == ["–", "0.01714", "2 ± 0"]
+    assert spread([0.1, 0.107]) == "0.1035 ± 0.0049" and spread([10.0, 32.0]) == "21 ± 16"

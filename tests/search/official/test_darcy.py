@@ -85,7 +85,7 @@ SMALL = GeneratedFlows("darcy", Grids(drawn=22, solved=22, kept=8), {"train": ra
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both tasks generate 14 flows on 8x8 points."""
+    """All tasks generate 14 flows on 8x8 points, of which darcy85-100 has the first 6 and those of the test."""
     flows = darcy.Flows(generated=SMALL)
     monkeypatch.setattr(darcy, "FLOWS", flows)
     task = TASKS["darcy"]
@@ -94,7 +94,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "darcy", dataclasses.replace(task, files=(flows,), paper=paper))
     direct = GeneratedFlows("darcy85", Grids(drawn=22, solved=8, kept=8), SMALL.seeds)
     monkeypatch.setattr(darcy85, "FLOWS", direct)
-    monkeypatch.setitem(TASKS, "darcy85", dataclasses.replace(TASKS["darcy85"], files=(direct,)))
+    monkeypatch.setattr(darcy85, "FEW", 6)
+    for name in ("darcy85", "darcy85-100"):
+        monkeypatch.setitem(TASKS, name, dataclasses.replace(TASKS[name], files=(direct,)))
 
 
 def test_without_files_flows_are_generated_and_the_result_says_so(
@@ -137,6 +139,21 @@ def test_darcy85_is_generated_on_the_coarse_grid(data: Path, small: None, run_ti
     (inputs, fine), (same_inputs, coarse) = (part.train.tensors for part in parts)
     assert torch.equal(inputs, same_inputs)
     assert 0 < float((fine - coarse).norm() / fine.norm()) < 0.2
+
+
+def test_darcy85_100_knows_of_the_first_flows_alone(data: Path, small: None, run_tiny: Callable[..., Result]) -> None:
+    assert len(run_tiny("darcy85-100").architecture) == 13
+    few, full = (TASKS[name].load(TASKS[name].fetch(lambda _: None)) for name in ("darcy85-100", "darcy85"))
+    parts: Any = {name: getattr(few, name).tensors for name in ("train", "valid", "test")}
+    all_parts: Any = {name: getattr(full, name).tensors for name in parts}
+    assert [len(targets) for _, targets in parts.values()] == [5, 1, 4]
+    pressures = all_parts["train"][1]
+    assert torch.equal(parts["train"][1], pressures[:5]) and torch.equal(parts["valid"][1], pressures[5:6])
+    assert torch.equal(parts["test"][1], all_parts["test"][1])
+    coefficients, same_seen_by_all = parts["train"][0][:, 0], all_parts["train"][0][:5, 0]
+    assert coefficients.mean(dim=0).abs().max() < 1e-6 < same_seen_by_all.mean(dim=0).abs().max()
+    decoder: Any = few.decoder
+    assert torch.equal(decoder.mean, pressures[:5].mean(dim=0))
 
 
 def test_missing_and_damaged_files(data: Path) -> None:

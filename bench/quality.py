@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Does the search help? `python -m bench.quality` trains the offline tasks with kernels chosen in four ways.
+"""Does the search help? `python -m bench.quality` trains the offline tasks with kernels chosen in five ways.
 
 Each row (task, seed, method) is kept in bench/results/quality.csv when it is done; another call goes on with those that
 are missing. A row that is cut off goes on from the last epoch of its run folders. At the end all tables are written,
@@ -22,9 +22,9 @@ from dash_search import DashSearchError, TrainingError
 from dash_search.run import run_task
 from dash_search.run_folder import read_json
 
-from . import document, quality_rows, quality_table
+from . import document, files, quality_rows, quality_table
 from .machine import ROOT, facts
-from .quality_plan import HOURS, Planned, offline_tasks, plan, usual_tasks
+from .quality_plan import SLOW, Planned, offline_tasks, plan, usual_tasks
 from .quality_rows import FIXED, Key, Row, Rows
 
 RESULTS = Path(__file__).parent / "results"
@@ -124,6 +124,21 @@ def measure_all(rows: Sequence[Planned], done: dict[Key, Row], path: Path, minut
         say(f"{found.seconds:6.0f} s  {name_of(row)}: {found.metric} {found.test:.4g}")
 
 
+def write_tables(table: Path, budget: float) -> None:
+    """Writes what a file of rows says beside it, and the scores into PAGES if the budget is the usual one."""
+    found = quality_rows.ordered(quality_rows.load(table).values())
+    if not found:
+        return
+    text = table.with_suffix(".md")
+    files.write(text, quality_table.markdown(found, budget))
+    print(text.read_text())
+    say(f"written: {table}, {text}")
+    if budget == BUDGET:
+        for page in PAGES:
+            document.replace(page, "quality", quality_table.scores_markdown(found))
+            say(f"written: {page}")
+
+
 def name_of(row: Planned) -> str:
     return f"{row.task.name}, seed {row.config.seed}, {row.method}"
 
@@ -134,32 +149,25 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    task_help = f"this one (again for more); by default all but {' and '.join(HOURS)}, whose rows take hours"
+    task_help = f"this one (again for more); by default all but {' and '.join(SLOW)}, whose rows take hours"
     parser.add_argument("--task", action="append", choices=offline_tasks(), help=task_help)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no row that would end later")
     budget_help = f"share of each task's own epochs [{BUDGET}]; another one is written to quick-quality.*"
     parser.add_argument("--budget", type=float, default=BUDGET, help=budget_help)
     given = parser.parse_args(arguments)
-    standard = given.budget == BUDGET
-    stem = RESULTS / ("quality" if standard else "quick-quality")
-    table, text = stem.with_suffix(".csv"), stem.with_suffix(".md")
-    rows = plan(given.task or usual_tasks(), given.budget)
-    done = kept_rows(table, rows)
+    table = RESULTS / ("quality.csv" if given.budget == BUDGET else "quick-quality.csv")
+    rows, done = [], {}
     try:
+        rows = plan(given.task or usual_tasks(), given.budget)
+        done = kept_rows(table, rows)
         measure_all(rows, done, table, given.minutes)
     except (DashSearchError, KeyboardInterrupt) as error:
         say(f"cut off: {error or 'Ctrl-C'}")
-    if done:
-        found = quality_rows.ordered(done.values())
-        text.write_text(quality_table.markdown(found, given.budget))
-        for page in PAGES if standard else ():
-            document.replace(page, "quality", quality_table.scores(found))
-        print(text.read_text())
-        say(f"written: {table}, {text}")
+    write_tables(table, given.budget)
     missing = sum(row.key not in done for row in rows)
     if missing:
         say(f"{missing} of {len(rows)} rows are missing: call it again to go on")
-    return 1 if missing else 0
+    return 1 if missing or not rows else 0
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from . import files
 
 BASELINES = PLAIN, RANDOM, FIXED = ("plain", "random", "best of 4 fixed")
 SEARCHES = DASH, MENDED = ("DASH", "mended")
@@ -80,13 +82,12 @@ def ordered(rows: Iterable[Row]) -> list[Row]:
 
 
 def save(path: Path, rows: Iterable[Row]) -> None:
-    """Writes a file of rows, in order. Who cuts this short leaves the file as it was."""
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows(dataclasses.astuple(row) for row in ordered(rows))
-    os.replace(unfinished, path)
+    """Writes a file of rows, in order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    writer.writerows(dataclasses.astuple(row) for row in ordered(rows))
+    files.write(path, text.getvalue())
 
 
 def load(path: Path) -> dict[Key, Row]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import files
 from .timing import Ratio, Timed, median, ratio
 from .work import Work
 
@@ -139,13 +139,11 @@ class Run:
         return list(dict.fromkeys(row.kind for row in self.rows))
 
     def save(self, path: Path) -> None:
-        """As JSON, a line per row. Who cuts this short leaves the file as it was."""
+        """As JSON, a line per row."""
         data = dataclasses.asdict(self)
         rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in data.pop("rows"))
         head = "".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in data.items())
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(f'{{\n{head}"rows": [\n{rows}\n]\n}}\n')
-        os.replace(unfinished, path)
+        files.write(path, f'{{\n{head}"rows": [\n{rows}\n]\n}}\n')
 
     @classmethod
     def load(cls, path: Path) -> Run:

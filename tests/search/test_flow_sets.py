@@ -161,6 +161,9 @@ def test_the_tasks_have_the_same_media() -> None:
     assert np.array_equal(coefficient, coarse_coefficient)
     difference = np.linalg.norm(flow - coarse_flow) / np.linalg.norm(flow)
     assert 0 < difference < 0.01
+    few = darcy85.FLOWS_100
+    assert few.path() == darcy85.FLOWS.path() and few.grids == darcy85.FLOWS.grids
+    assert few.seeds == {"train": range(100), "test": darcy85.FLOWS.seeds["test"]}
     for flows in (darcy.GENERATED, darcy85.FLOWS):
         assert [len(seeds) for seeds in flows.seeds.values()] == [1000, 100]
         assert not {*flows.seeds["train"]} & {*flows.seeds["test"]}

@@ -13,7 +13,7 @@ from bench import document, quality, quality_plan, quality_rows, quality_table
 from bench.quality_plan import Planned, architectures, fixed_choices, plan
 from bench.quality_rows import DASH, FIXED, MENDED, METHODS, PLAIN, RANDOM, SEARCHES, Row
 from dash_kernels import SearchSpace
-from dash_search import TrainingError
+from dash_search import DataError, TrainingError
 from dash_search.config import RunConfig
 from dash_search.tasks import TASKS
 
@@ -115,6 +115,8 @@ def test_a_stop_and_another_call_give_every_row_once(bench: Bench, capsys: pytes
     assert bench.run() == 0 and bench.trained == []
     scores = document.section(bench.table.parent / "page.md", "quality")
     assert "| darcy16, relative L2 ↓ |" in scores and "verdict" not in scores
+    page = (bench.table.parent / "page.md").read_text()
+    assert page.startswith("before\n<!-- quality -->\n| task") and page.endswith("|\n<!-- end of quality -->\nafter\n")
     check_against_run_folders(bench)
 
 
@@ -262,10 +264,43 @@ def test_tables_show_means_deviations_and_cost() -> None:
 def test_scores_in_the_docs_are_those_of_the_rows(page: Path) -> None:
     """`python -m bench.quality --minutes 0` writes them anew."""
     rows = quality_rows.ordered(quality_rows.load(quality.RESULTS / "quality.csv").values())
-    assert document.section(page, "quality") == quality_table.scores(rows)
+    assert document.section(page, "quality") == quality_table.scores_markdown(rows)
+
+
+def test_tables_of_the_results_are_those_of_the_rows() -> None:
+    rows = quality_rows.ordered(quality_rows.load(quality.RESULTS / "quality.csv").values())
+    assert (quality.RESULTS / "quality.md").read_text() == quality_table.markdown(rows, quality.BUDGET)
+
+
+def test_another_budget_has_tables_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "measure", lambda row: dataclasses.replace(ROW, method=row.method))
+    before = (bench.table.parent / "page.md").read_text()
+    assert bench.run("--budget", "0.25") == 0
+    assert (bench.table.parent / "page.md").read_text() == before and not bench.table.exists()
+    assert "(0.25 times each task's own, 3.75 times of darcy85" in (bench.table.parent / "quick-quality.md").read_text()
+
+
+def test_data_that_cannot_be_had_is_told_in_a_sentence(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fetch(names: Any, budget: float) -> Any:
+        raise DataError("no such folder")
+
+    monkeypatch.setattr(quality, "plan", fetch)
+    assert bench.run() == 1 and "cut off: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["nothing", "<!-- a -->\n", "<!-- a -->\n<!-- a -->\n<!-- end of a -->\n"])
+def test_a_page_without_the_part_is_named(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(SystemExit, match=r"page\.md must have <!-- a --> on a line of its own, and <!-- end of a -->"):
+        document.replace(page, "a", "new\n")
+    assert page.read_text() == text
 
 
 def test_digits_are_those_that_the_deviation_leaves() -> None:
     spread = quality_table.spread
     assert [spread(values) for values in ([], [0.017142], [2.0, 2.0])] == ["–", "0.01714", "2 ± 0"]
     assert spread([0.1, 0.107]) == "0.1035 ± 0.0049" and spread([10.0, 32.0]) == "21 ± 16"
+    assert spread([0.0, 14.09]) == "7 ± 10" and spread([1000.0, 3000.0]) == "2000 ± 1414"  # of 9.96 and 1414.2

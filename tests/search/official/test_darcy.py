@@ -93,10 +93,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     paper = dataclasses.replace(task.paper, files=(flows,))
     monkeypatch.setitem(TASKS, "darcy", dataclasses.replace(task, files=(flows,), paper=paper))
     direct = GeneratedFlows("darcy85", Grids(drawn=22, solved=8, kept=8), SMALL.seeds)
-    monkeypatch.setattr(darcy85, "FLOWS", direct)
-    monkeypatch.setattr(darcy85, "FEW", 6)
-    for name in ("darcy85", "darcy85-100"):
-        monkeypatch.setitem(TASKS, name, dataclasses.replace(TASKS[name], files=(direct,)))
+    few = dataclasses.replace(direct, seeds={**SMALL.seeds, "train": range(6)})
+    for name, constant, flows85 in (("darcy85", "FLOWS", direct), ("darcy85-100", "FLOWS_100", few)):
+        monkeypatch.setattr(darcy85, constant, flows85)
+        monkeypatch.setitem(TASKS, name, dataclasses.replace(TASKS[name], files=(flows85,)))
 
 
 def test_without_files_flows_are_generated_and_the_result_says_so(
@@ -154,6 +154,7 @@ def test_darcy85_100_knows_of_the_first_flows_alone(data: Path, small: None, run
     assert coefficients.mean(dim=0).abs().max() < 1e-6 < same_seen_by_all.mean(dim=0).abs().max()
     decoder: Any = few.decoder
     assert torch.equal(decoder.mean, pressures[:5].mean(dim=0))
+    assert torch.equal(decoder.deviation, pressures[:5].std(dim=0) + 1e-5)
 
 
 def test_missing_and_damaged_files(data: Path) -> None:

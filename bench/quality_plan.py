@@ -66,7 +66,7 @@ def offline_tasks() -> list[str]:
 
 
 def usual_tasks() -> list[str]:
-    """Those of them whose rows take an hour at most."""
+    """The offline tasks whose rows take an hour at most."""
     return [name for name in offline_tasks() if name not in SLOW]
 
 
